@@ -1,0 +1,149 @@
+//! Bodies of the relay's HTTP API that both the relay and its clients read and write.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BlobId, JobId, NodeId};
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Rounds are being computed.
+    Running,
+    /// The last round is averaged; the model can be fetched.
+    Finished,
+    /// Cancelled by the consumer; accepted units stay paid.
+    Cancelled,
+    /// Cannot go on; `JobStatus.failure` says why.
+    Failed,
+}
+
+/// A job as a consumer sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JobStatus {
+    /// Identifier.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: JobId,
+    /// Name from the job document.
+    pub name: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Rounds averaged so far.
+    pub rounds_done: u32,
+    /// Rounds planned.
+    pub rounds: u32,
+    /// Units accepted in the current round.
+    pub round_accepted: u32,
+    /// Units of a round.
+    pub units_per_round: u32,
+    /// Accuracy on the held-out samples after the last averaged round, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_accuracy: Option<f64>,
+    /// Parameters after the last averaged round, safetensors.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<BlobId>,
+    /// Reference operations of all accepted units.
+    pub verified_ops: u64,
+    /// Native time spent checking over native-equivalent time of the work checked: 1.0 means every unit was computed
+    /// once more. Absent until a unit was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_overhead: Option<f64>,
+    /// Who contributed to this job.
+    pub workers: Vec<WorkerRow>,
+}
+
+/// A worker's part in a job, or in all jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkerRow {
+    /// Node id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub node: NodeId,
+    /// `browser`, `native` or `node`.
+    pub kind: String,
+    /// `cpu` or `webgpu`.
+    pub backend: String,
+    /// WebGPU adapter, if any.
+    pub adapter: String,
+    /// Whether it is connected now.
+    pub connected: bool,
+    /// Reference operations of its accepted units.
+    pub verified_ops: u64,
+    /// Accepted units.
+    pub accepted_units: u64,
+    /// Rejected units.
+    pub rejected_units: u64,
+    /// WebGPU dispatches it reported for accepted units.
+    pub gpu_dispatches: u64,
+    /// Payout address, `0x…`, if it bound one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payout_address: Option<String>,
+}
+
+/// Answer to a submitted job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JobCreated {
+    /// Identifier of the new job.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: JobId,
+}
+
+/// Answer to an uploaded blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BlobCreated {
+    /// Content address.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: BlobId,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Body of every answer that is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApiError {
+    /// Stable machine-readable code, for example `job_malformed`.
+    pub code: String,
+    /// What is wrong, with the value and the limit.
+    pub message: String,
+}
+
+/// How to join this relay: what the volunteer page and `shoal work` need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JoinInfo {
+    /// Network name that signatures cover.
+    pub network: String,
+    /// The relay's node id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub relay: NodeId,
+    /// Multiaddresses, each ending in `/p2p/<peer id>`: webrtc-direct for tabs, TCP for native workers.
+    pub addresses: Vec<String>,
+    /// Whether a join secret is needed.
+    pub private: bool,
+    /// Where rewards are recorded, if a chain is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ChainInfo>,
+}
+
+/// The chain that a relay posts epochs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ChainInfo {
+    /// EVM chain id.
+    pub chain_id: u64,
+    /// JSON-RPC URL.
+    pub rpc_url: String,
+    /// Reward token contract, `0x…`.
+    pub token: String,
+    /// Distributor contract, `0x…`.
+    pub distributor: String,
+}
