@@ -1,0 +1,56 @@
+//! What a built file is like, asked from the engine that will run it.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::exec;
+
+/// Modules that a WebAssembly module imports from, each once.
+pub(crate) fn wasm_imports(module: &Path) -> Result<Vec<String>> {
+    let value = node(
+        "const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).map((entry) => entry.module);
+         console.log(JSON.stringify([...new Set(imports)]));",
+        module,
+    )?;
+    let names = value.as_array().context("node printed no list")?;
+    Ok(names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+}
+
+/// Bytes as they are and as a web server would send them.
+pub(crate) struct Size {
+    pub(crate) raw: u64,
+    pub(crate) gzip: u64,
+}
+
+pub(crate) fn size(file: &Path) -> Result<Size> {
+    let script = "console.log(require('node:zlib').gzipSync(bytes, { level: 9 }).length)";
+    let gzip = node(script, file)?.as_u64().context("node printed no number")?;
+    Ok(Size { raw: file.metadata()?.len(), gzip })
+}
+
+fn node(script: &str, file: &Path) -> Result<Value> {
+    let script = format!("const bytes = require('node:fs').readFileSync(process.argv[1]);\n{script}");
+    let printed = exec::output(Command::new("node").args(["-e", &script]).arg(file))?;
+    Ok(serde_json::from_str(&printed)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_and_size_of_a_small_module() {
+        // Type section: one function without parameters; import section: env.f and other.g, both of that type.
+        let bytes = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x11\x02\x03env\x01f\0\0\x05other\x01g\0\0";
+        let file = std::env::temp_dir().join(format!("xtask-imports-{}.wasm", std::process::id()));
+        std::fs::write(&file, bytes).unwrap();
+        let imports = wasm_imports(&file);
+        let size = size(&file);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(imports.unwrap(), ["env", "other"]);
+        assert_eq!(size.unwrap().raw, bytes.len() as u64);
+    }
+}

@@ -1,0 +1,82 @@
+//! The only build logic of the project: what a fresh machine needs, the tests, the demo, the benches and the rules that
+//! a compiler does not check. `.ci/run` and the README call nothing else.
+//!
+//! It is built in every fresh clone before anything else can start, hence few dependencies. What it builds itself goes
+//! into one cache folder per user (see [`workspace`]), so that a second clone starts warm.
+
+mod bench;
+mod cargo;
+mod counts;
+mod demo;
+mod exec;
+mod inspect;
+mod lock;
+mod phases;
+mod prune;
+mod runner;
+mod setup;
+mod test;
+mod tidy;
+mod wasm_tests;
+mod web;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  setup                     install what is missing: wasm target, wasm-bindgen, npm packages, Chromium, numpy
+  demo [--keep] [--json F]  the whole thing: relay, tabs and a native worker train a model and are paid
+  test [PHASE...]           every test, or the named phases; `test --list` names them
+  tidy                      formatting, lints and the project's own rules
+  web [--release] [--features F] [--out DIR]
+                            the browser side: wasm, its bindings, the npm package and the page
+  bench [NAME] [ARGS...]    a benchmark (a `bench_*` example of a crate); without a name, lists them
+
+environment
+  SHOAL_CACHE               where tools and builds are kept (else XDG_CACHE_HOME/shoal, else ~/.cache/shoal)
+  SHOAL_WASM_RUSTC          the rustc that builds WebAssembly, instead of the one that setup finds
+  CHROME, CHROMEDRIVER      the browser and its driver, instead of the ones on PATH
+";
+
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1).collect()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut args: Vec<OsString>) -> Result<ExitCode> {
+    if args.is_empty() || args.iter().take(2).any(|arg| arg == "--help" || arg == "-h") {
+        print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let command = args.remove(0);
+    let workspace = Workspace::find()?;
+    match command.to_str() {
+        Some("setup") => setup::command(&workspace, args),
+        Some("demo") => demo::command(&workspace, args),
+        Some("test") => test::command(&workspace, args),
+        Some("tidy") => tidy::command(&workspace, args),
+        Some("web") => web::command(&workspace, args),
+        Some("bench") => bench::command(&workspace, args),
+        _ => bail!("no command {command:?}; there are setup, demo, test, tidy, web and bench"),
+    }
+}
+
+/// Refuses arguments where a command takes none.
+fn no_arguments(args: &[OsString]) -> Result<()> {
+    match args.first() {
+        None => Ok(()),
+        Some(arg) => bail!("unexpected argument {arg:?}"),
+    }
+}

@@ -1,0 +1,89 @@
+//! rustfmt and clippy, with the lints of the root manifest.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::Violation;
+use crate::cargo;
+use crate::runner::Runner;
+use crate::workspace::Workspace;
+
+pub(super) fn check_format(workspace: &Workspace, runner: &mut dyn Runner) -> Result<Vec<Violation>> {
+    let printed =
+        runner.capture(cargo::bare(workspace).args(["fmt", "--all", "--", "--check", "--files-with-diff"]))?;
+    let violations = unformatted(workspace, &printed.stdout);
+    if !printed.success && violations.is_empty() {
+        bail!("cargo fmt failed without naming a file");
+    }
+    Ok(violations)
+}
+
+fn unformatted(workspace: &Workspace, printed: &str) -> Vec<Violation> {
+    let file = |path: &str| Violation::new(workspace.relative(Path::new(path)), 1, "not formatted: cargo fmt");
+    printed.lines().filter(|line| line.ends_with(".rs")).map(file).collect()
+}
+
+pub(super) fn check_clippy(workspace: &Workspace, runner: &mut dyn Runner) -> Result<Vec<Violation>> {
+    let mut command = cargo::native(workspace);
+    command.args(["clippy", "--workspace", "--all-targets", "--message-format=json"]);
+    let printed = runner.capture(&mut command)?;
+    let violations = diagnostics(&printed.stdout);
+    if !printed.success && violations.is_empty() {
+        bail!("cargo clippy failed without a message about our code");
+    }
+    Ok(violations)
+}
+
+/// Warnings and errors about workspace members; a file compiled for several targets is told once.
+fn diagnostics(printed: &str) -> Vec<Violation> {
+    let mut violations: Vec<_> = printed.lines().filter_map(diagnostic).collect();
+    violations.dedup();
+    let mut seen = Vec::new();
+    violations.retain(|violation| {
+        !seen.contains(violation) && {
+            seen.push(violation.clone());
+            true
+        }
+    });
+    violations
+}
+
+fn diagnostic(line: &str) -> Option<Violation> {
+    let message = &serde_json::from_str::<Value>(line).ok()?["message"];
+    if !matches!(message["level"].as_str()?, "warning" | "error") {
+        return None;
+    }
+    let text = message["message"].as_str()?;
+    let code = message["code"]["code"].as_str().map(|code| format!(" [{code}]")).unwrap_or_default();
+    // "2 warnings emitted" and the like have no place.
+    let span = message["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)?;
+    let line = usize::try_from(span["line_start"].as_u64()?).ok()?;
+    Some(Violation::new(span["file_name"].as_str()?, line, format!("{text}{code}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_rustfmt_names_are_violations() {
+        let workspace = Workspace { root: "/r".into(), cache: "/c".into() };
+        assert_eq!(unformatted(&workspace, "/r/crates/a/src/lib.rs\n")[0].path, Path::new("crates/a/src/lib.rs"));
+        assert!(unformatted(&workspace, "").is_empty());
+    }
+
+    #[test]
+    fn clippys_messages_become_violations_once() {
+        let lint = r#"{"reason":"compiler-message","message":{"level":"warning","message":"used `unwrap()`",
+            "code":{"code":"clippy::unwrap_used"},
+            "spans":[{"is_primary":true,"file_name":"relay/src/main.rs","line_start":3}]}}"#
+            .replace('\n', "");
+        let artifact = r#"{"reason":"compiler-artifact","target":{"name":"a"}}"#;
+        let count =
+            r#"{"reason":"compiler-message","message":{"level":"warning","message":"1 warning emitted","spans":[]}}"#;
+        let found = diagnostics(&[&lint, artifact, count, &lint].join("\n"));
+        assert_eq!(found, [Violation::new("relay/src/main.rs", 3, "used `unwrap()` [clippy::unwrap_used]")]);
+    }
+}

@@ -1,0 +1,174 @@
+//! Tests inside WebAssembly engines: Node, and a dedicated worker in headless Chromium.
+//!
+//! Every crate that has `wasm-bindgen-test` among its dev-dependencies is tested. A test file without a
+//! `wasm_bindgen_test_configure!` runs in both engines; one that is configured for a browser runs there only.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::cargo::{Metadata, Package};
+use crate::exec;
+use crate::inspect;
+use crate::runner::Runner;
+use crate::setup::{Tools, WasmToolchain};
+use crate::tidy::PURE;
+use crate::workspace::Workspace;
+
+/// The runner's own limit of 20 s is less than a training step takes on a busy machine of two cores.
+const BROWSER_LIMIT_S: u32 = 300;
+const DRIVER_LIMIT_S: u32 = 30;
+/// Headless, leaving nothing behind, and reaching no further than this machine.
+const CHROME_FLAGS: [&str; 10] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-unsafe-webgpu",
+    "--allow-loopback-in-peer-connection",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+];
+
+/// Builds the pure crates and runs the tests of the others.
+pub(crate) fn run(workspace: &Workspace, tools: &Tools, runner: &mut dyn Runner) -> Result<()> {
+    let metadata = Metadata::load(workspace)?;
+    let wasm = &tools.web.wasm;
+    let mut build = wasm.cargo(workspace, "build");
+    runner.run(build.args(metadata.members().filter(|package| PURE.contains(&&*package.name)).flat_map(selected)))?;
+    let tests = build_tests(workspace, wasm, &metadata, runner)?;
+    for test in &tests {
+        no_env_imports(&test.module)?;
+    }
+    let webdriver = write_webdriver(workspace, tools)?;
+    let mut failed = Vec::new();
+    for test in &tests {
+        for engine in [Engine::Node, Engine::Chromium] {
+            let mut command = exec::command_in(&test.folder, tools.web.bindgen.join("wasm-bindgen-test-runner"));
+            tools.describe_to(workspace, &mut command)?;
+            engine.describe_to(&mut command, &webdriver);
+            if runner.run(command.arg(&test.module)).is_err() {
+                failed.push(format!("{} in {engine:?}", test.name));
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("tests failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Engine {
+    Node,
+    Chromium,
+}
+
+impl Engine {
+    fn describe_to(self, command: &mut Command, webdriver: &PathBuf) {
+        match self {
+            Self::Node => command.env("WASM_BINDGEN_TEST_ONLY_NODE", "1"),
+            Self::Chromium => command
+                .env("WASM_BINDGEN_TEST_ONLY_WEB", "1")
+                .env("WASM_BINDGEN_USE_DEDICATED_WORKER", "1")
+                .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", webdriver)
+                .env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_LIMIT_S.to_string())
+                .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", DRIVER_LIMIT_S.to_string()),
+        };
+    }
+}
+
+/// A crate's tests as one module.
+struct TestModule {
+    name: String,
+    module: PathBuf,
+    /// Of the crate, where tests expect to start.
+    folder: PathBuf,
+}
+
+fn build_tests(
+    workspace: &Workspace,
+    wasm: &WasmToolchain,
+    metadata: &Metadata,
+    runner: &mut dyn Runner,
+) -> Result<Vec<TestModule>> {
+    let tested: Vec<_> = metadata.members().filter(|package| package.has_wasm_tests()).collect();
+    if tested.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut command = wasm.cargo(workspace, "test");
+    command.args(["--no-run", "--tests", "--message-format=json-render-diagnostics"]);
+    let built = runner.capture(command.args(tested.iter().copied().flat_map(selected)))?;
+    if !built.success {
+        bail!("the tests do not build for WebAssembly");
+    }
+    Ok(built.stdout.lines().filter_map(|line| test_module(line, &tested)).collect())
+}
+
+fn selected(package: &Package) -> [&str; 2] {
+    ["-p", &package.name]
+}
+
+fn test_module(message: &str, tested: &[&Package]) -> Option<TestModule> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let module = message["executable"].as_str()?;
+    let package = tested.iter().find(|package| message["package_id"] == *package.id)?;
+    let name = format!("{}::{}", package.name, message["target"]["name"].as_str()?);
+    Some(TestModule { name, module: module.into(), folder: package.folder().to_owned() })
+}
+
+/// A symbol that nobody defines becomes an import from `env`: C code, or a libc call, that no browser has.
+fn no_env_imports(module: &PathBuf) -> Result<()> {
+    if inspect::wasm_imports(module)?.iter().any(|name| name == "env") {
+        bail!("{} imports from env", module.display());
+    }
+    Ok(())
+}
+
+fn write_webdriver(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
+    let path = workspace.cache.join("webdriver.json");
+    let capabilities = json!({ "goog:chromeOptions": { "binary": tools.browser.chrome, "args": CHROME_FLAGS } });
+    fs::write(&path, capabilities.to_string())?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_with_an_undefined_symbol_is_refused() {
+        let bytes = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x09\x01\x03env\x01f\0\0";
+        let module = std::env::temp_dir().join(format!("xtask-env-{}.wasm", std::process::id()));
+        fs::write(&module, bytes).unwrap();
+        let result = no_env_imports(&module);
+        fs::remove_file(&module).unwrap();
+        assert!(result.unwrap_err().to_string().ends_with("imports from env"));
+    }
+
+    #[test]
+    fn test_modules_are_read_from_cargos_messages() {
+        let package = Package {
+            id: "path+file:///r/crates/a#0.1.0".into(),
+            name: "a".into(),
+            version: "0.1.0".into(),
+            license: None,
+            manifest: "/r/crates/a/Cargo.toml".into(),
+            dependencies: Vec::new(),
+            examples: Vec::new(),
+        };
+        let message = |id: &str, executable: Value| {
+            json!({ "package_id": id, "target": { "name": "parity" }, "executable": executable }).to_string()
+        };
+        let read = |message: String| test_module(&message, &[&package]);
+        let found = read(message(&package.id, json!("/t/parity-1.wasm"))).unwrap();
+        assert_eq!((found.name.as_str(), found.folder.as_path()), ("a::parity", "/r/crates/a".as_ref()));
+        assert!(read(message(&package.id, Value::Null)).is_none());
+        assert!(read(message("another", json!("/t/x.wasm"))).is_none());
+    }
+}
