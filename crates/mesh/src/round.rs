@@ -1,0 +1,119 @@
+//! One active round: its plan, its units and who took how many of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shoal_wire::ids::NodeId;
+
+use crate::{
+    plan::{AcceptedUnit, RoundPlan, UnitPlan},
+    unit::{Phase, UnitState},
+};
+
+#[derive(Debug)]
+pub(crate) struct Round {
+    pub(crate) plan: RoundPlan,
+    /// Order in which jobs were started; earlier is smaller.
+    pub(crate) sequence: u64,
+    pub(crate) units: Vec<UnitState>,
+    /// Indices of units with a replica to lease.
+    vacant: BTreeSet<u32>,
+    /// Replicas each worker holds or has proven in this round.
+    taken: BTreeMap<NodeId, u32>,
+    /// Leases that are live.
+    pub(crate) live: u32,
+    closed: usize,
+    /// One unit of each different class, memory and operations: whom the round suits at all.
+    shapes: Vec<UnitPlan>,
+}
+
+impl Round {
+    pub(crate) fn new(plan: RoundPlan, accepted: &[AcceptedUnit], sequence: u64) -> Self {
+        let mut units: Vec<UnitState> = plan.units.iter().map(|_| UnitState::new(plan.replicas)).collect();
+        let mut taken = BTreeMap::new();
+        for unit in accepted {
+            units[unit.index as usize] = UnitState::restored(plan.replicas, *unit);
+            *taken.entry(unit.worker).or_insert(0) += 1;
+        }
+        let mut kinds = BTreeSet::new();
+        let shapes = plan
+            .units
+            .iter()
+            .filter(|unit| kinds.insert((unit.class as i32, unit.memory_bytes, unit.reference_ops)))
+            .cloned()
+            .collect();
+        let vacant = (0u32..).zip(&units).filter(|(_, unit)| unit.has_vacancy()).map(|(index, _)| index).collect();
+        Self { plan, sequence, units, vacant, taken, live: 0, closed: accepted.len(), shapes }
+    }
+
+    pub(crate) fn unit(&mut self, index: u32) -> &mut UnitState {
+        &mut self.units[index as usize]
+    }
+
+    pub(crate) fn unit_plan(&self, index: u32) -> &UnitPlan {
+        &self.plan.units[index as usize]
+    }
+
+    pub(crate) fn vacant(&self) -> &BTreeSet<u32> {
+        &self.vacant
+    }
+
+    pub(crate) fn shapes(&self) -> &[UnitPlan] {
+        &self.shapes
+    }
+
+    /// Replicas in the round.
+    pub(crate) fn replicas(&self) -> u64 {
+        self.plan.units.len() as u64 * u64::from(self.plan.replicas)
+    }
+
+    /// Brings the list of vacancies up to date after a change of that unit.
+    pub(crate) fn refresh_vacancy(&mut self, index: u32) {
+        if self.units[index as usize].has_vacancy() {
+            self.vacant.insert(index);
+        } else {
+            self.vacant.remove(&index);
+        }
+    }
+
+    pub(crate) fn taken_by(&self, worker: &NodeId) -> u32 {
+        self.taken.get(worker).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn take(&mut self, worker: NodeId) {
+        *self.taken.entry(worker).or_insert(0) += 1;
+    }
+
+    /// Gives back what a lease without a right result had taken.
+    ///
+    /// # Panics
+    /// When the worker had taken nothing.
+    pub(crate) fn untake(&mut self, worker: &NodeId) {
+        let count = self.taken.get_mut(worker).expect("only what was taken is given back");
+        *count -= 1;
+        if *count == 0 {
+            self.taken.remove(worker);
+        }
+    }
+
+    /// Closes an accepted unit whose verdicts are all in.
+    pub(crate) fn close(&mut self, index: u32) {
+        self.unit(index).enter(Phase::Closed);
+        self.closed += 1;
+    }
+
+    pub(crate) fn closed(&self) -> usize {
+        self.closed
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.closed == self.units.len()
+    }
+
+    /// Accepted outputs by unit index.
+    ///
+    /// # Panics
+    /// When the round is not complete.
+    pub(crate) fn outputs(&self) -> Vec<AcceptedUnit> {
+        self.units.iter().map(|unit| unit.accepted.expect("every unit of a complete round is accepted")).collect()
+    }
+}
