@@ -1,0 +1,28 @@
+//! Initial parameters: He-uniform weights (He et al., *Delving Deep into Rectifiers*, 2015) and zero biases, exact and
+//! from a seed, so that anybody can check where a job began.
+
+use shoal_graph::programs::parameters;
+use shoal_wire::job::ModelSpec;
+
+use crate::{error::ComputeError, seed::Uniform, tensor::Tensor, tensor::Tensors};
+
+/// Parameters of a model drawn from one ChaCha8 stream in the order of [`parameters`]: a weight is u·√(6 / fan-in) with
+/// u uniform in [−1, 1); a bias is zero and draws nothing.
+///
+/// # Errors
+/// A model that cannot be built.
+pub fn initial_parameters(model: &ModelSpec, seed: [u8; 32]) -> Result<Tensors, ComputeError> {
+    let mut uniform = Uniform::new(seed);
+    let mut tensors = Tensors::new();
+    for parameter in parameters(model)? {
+        let len: usize = parameter.shape.iter().map(|dim| *dim as usize).product();
+        let data = if parameter.fan_in == 0 {
+            vec![0.0; len]
+        } else {
+            let bound = (6.0 / parameter.fan_in as f32).sqrt();
+            (0..len).map(|_| uniform.next() * bound).collect()
+        };
+        tensors.insert(parameter.name, Tensor::f32(parameter.shape, data));
+    }
+    Ok(tensors)
+}

@@ -1,0 +1,9 @@
+//! Kernels of exact/1. The order of every floating-point operation here is the contract of `docs/exact.md`; a change
+//! that alters one bit is exact/2. Rust neither contracts a·b + c nor reassociates, so the source order is the order.
+
+pub(crate) mod conv;
+pub(crate) mod elementwise;
+pub(crate) mod gemm;
+pub(crate) mod math;
+pub(crate) mod pool;
+pub(crate) mod rows;

@@ -1,0 +1,281 @@
+//! Tensors in memory and as safetensors bytes. The bytes are canonical (names sorted within a type, f32 after i32 as the
+//! safetensors crate lays them out, no metadata), so that equal tensors have equal bytes and the hash of an output is
+//! the hash of its file.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use safetensors::{Dtype, SafeTensors, View, tensor::serialize};
+use shoal_graph::{DType, TensorType};
+
+use crate::error::ComputeError;
+
+/// Bytes of a safetensors header that are read: a thousand tensors need about 100 KiB.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// Elements of a tensor, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Data {
+    /// 32-bit floats.
+    F32(Vec<f32>),
+    /// 32-bit integers.
+    I32(Vec<i32>),
+}
+
+/// A tensor. Its data has as many elements as its shape says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    shape: Vec<u32>,
+    data: Data,
+}
+
+impl Tensor {
+    /// An f32 tensor.
+    ///
+    /// # Panics
+    /// When the element count is not the shape's product: that is a bug of the caller.
+    pub fn f32(shape: impl Into<Vec<u32>>, data: Vec<f32>) -> Self {
+        let tensor = Self { shape: shape.into(), data: Data::F32(data) };
+        tensor.assert_len();
+        tensor
+    }
+
+    /// An i32 tensor.
+    ///
+    /// # Panics
+    /// As [`Tensor::f32`].
+    pub fn i32(shape: impl Into<Vec<u32>>, data: Vec<i32>) -> Self {
+        let tensor = Self { shape: shape.into(), data: Data::I32(data) };
+        tensor.assert_len();
+        tensor
+    }
+
+    /// Zeros.
+    pub fn zeros(shape: impl Into<Vec<u32>>) -> Self {
+        let shape = shape.into();
+        let len = shape.iter().map(|dim| *dim as usize).product();
+        Self { shape, data: Data::F32(vec![0.0; len]) }
+    }
+
+    /// Dimensions; empty for a scalar.
+    pub fn shape(&self) -> &[u32] {
+        &self.shape
+    }
+
+    /// Elements.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// Element type and shape.
+    pub fn tensor_type(&self) -> TensorType {
+        let dtype = match self.data {
+            Data::F32(_) => DType::F32,
+            Data::I32(_) => DType::I32,
+        };
+        TensorType { dtype, shape: self.shape.clone() }
+    }
+
+    /// Elements of an f32 tensor.
+    pub fn as_f32(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::F32(data) => Some(data),
+            Data::I32(_) => None,
+        }
+    }
+
+    /// Elements of an i32 tensor.
+    pub fn as_i32(&self) -> Option<&[i32]> {
+        match &self.data {
+            Data::I32(data) => Some(data),
+            Data::F32(_) => None,
+        }
+    }
+
+    /// The same elements under another shape of as many.
+    pub(crate) fn reshaped(self, shape: &[u32]) -> Self {
+        let tensor = Self { shape: shape.to_vec(), data: self.data };
+        tensor.assert_len();
+        tensor
+    }
+
+    /// Copies the given rows (along the first dimension) into a new tensor.
+    pub(crate) fn gather_rows(&self, rows: impl ExactSizeIterator<Item = usize>) -> Self {
+        let mut shape = self.shape.clone();
+        shape[0] = rows.len() as u32;
+        let width: usize = self.shape[1..].iter().map(|dim| *dim as usize).product();
+        let data = match &self.data {
+            Data::F32(data) => Data::F32(gather(data, width, rows)),
+            Data::I32(data) => Data::I32(gather(data, width, rows)),
+        };
+        Self { shape, data }
+    }
+
+    fn assert_len(&self) {
+        let len = match &self.data {
+            Data::F32(data) => data.len(),
+            Data::I32(data) => data.len(),
+        };
+        let expected: usize = self.shape.iter().map(|dim| *dim as usize).product();
+        assert_eq!(len, expected, "a tensor of shape {:?} has {expected} elements", self.shape);
+    }
+}
+
+fn gather<T: Copy>(data: &[T], width: usize, rows: impl ExactSizeIterator<Item = usize>) -> Vec<T> {
+    let mut out = Vec::with_capacity(rows.len() * width);
+    for row in rows {
+        out.extend_from_slice(&data[row * width..(row + 1) * width]);
+    }
+    out
+}
+
+/// Tensors by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tensors(BTreeMap<String, Tensor>);
+
+impl Tensors {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds or replaces a tensor.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
+        self.0.insert(name.into(), tensor);
+    }
+
+    /// The tensor of that name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+
+    /// Takes the tensor of that name out.
+    pub fn remove(&mut self, name: &str) -> Option<Tensor> {
+        self.0.remove(name)
+    }
+
+    /// Names and tensors in order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// Number of tensors.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reads safetensors bytes from anybody.
+    ///
+    /// # Errors
+    /// [`ComputeError::BadTensors`] for anything but a well-formed file of f32 and i32 tensors with dimensions ≥ 1.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ComputeError> {
+        let bad = |reason: String| ComputeError::BadTensors { bytes: bytes.len(), reason };
+        let Some((header_len, _)) = bytes.split_first_chunk::<8>() else {
+            return Err(bad("shorter than the header's length".into()));
+        };
+        let header_len = u64::from_le_bytes(*header_len);
+        if header_len > MAX_HEADER_BYTES {
+            return Err(bad(format!("the header has {header_len} bytes, the limit is {MAX_HEADER_BYTES}")));
+        }
+        let file = SafeTensors::deserialize(bytes).map_err(|error| bad(error.to_string()))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let tensor = read(view.dtype(), view.shape(), view.data())
+                .ok_or_else(|| bad(format!("tensor {name:?} is {} {:?}", view.dtype(), view.shape())))?;
+            tensors.insert(name.to_owned(), tensor);
+        }
+        Ok(Self(tensors))
+    }
+
+    /// Canonical safetensors bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serialize(self.0.iter().map(|(name, tensor)| (name, Stored::new(tensor))), None)
+            .expect("names and shapes held in memory fit a safetensors header")
+    }
+
+    /// BLAKE3 of [`Self::to_bytes`].
+    pub fn hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.to_bytes()).as_bytes()
+    }
+
+    /// The first NaN or infinity, as an error.
+    pub(crate) fn check_finite(&self) -> Result<(), ComputeError> {
+        for (name, tensor) in &self.0 {
+            let bad = tensor.as_f32().and_then(|data| data.iter().position(|x| !x.is_finite()));
+            if let Some(index) = bad {
+                return Err(ComputeError::NonFinite { name: name.clone(), index });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromIterator<(String, Tensor)> for Tensors {
+    fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(iter: I) -> Self {
+        Self(iter.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Tensors {
+    type Item = (String, Tensor);
+    type IntoIter = std::collections::btree_map::IntoIter<String, Tensor>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+fn read(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Option<Tensor> {
+    let shape: Vec<u32> = shape.iter().map(|dim| u32::try_from(*dim).ok()).collect::<Option<_>>()?;
+    let words = bytes.as_chunks::<4>().0;
+    let data = match dtype {
+        Dtype::F32 => Data::F32(words.iter().map(|word| f32::from_le_bytes(*word)).collect()),
+        Dtype::I32 => Data::I32(words.iter().map(|word| i32::from_le_bytes(*word)).collect()),
+        _ => return None,
+    };
+    let tensor = Tensor { shape, data };
+    tensor.tensor_type().check().ok()?;
+    Some(tensor)
+}
+
+/// A tensor as the safetensors crate wants to see it.
+struct Stored<'a> {
+    shape: Vec<usize>,
+    tensor: &'a Tensor,
+}
+
+impl<'a> Stored<'a> {
+    fn new(tensor: &'a Tensor) -> Self {
+        Self { shape: tensor.shape.iter().map(|dim| *dim as usize).collect(), tensor }
+    }
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.tensor.data {
+            Data::F32(_) => Dtype::F32,
+            Data::I32(_) => Dtype::I32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match &self.tensor.data {
+            Data::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into(),
+            Data::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        match &self.tensor.data {
+            Data::F32(data) => data.len() * 4,
+            Data::I32(data) => data.len() * 4,
+        }
+    }
+}

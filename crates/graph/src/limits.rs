@@ -1,0 +1,21 @@
+//! Bounds on what a graph may contain. A graph comes from a stranger: every quantity that costs the reader memory or
+//! time is bounded here before anything is allocated for it.
+
+/// Encoded graph, bytes. The largest planned models have a few thousand nodes of about 40 bytes each.
+pub const MAX_GRAPH_BYTES: usize = 1 << 20;
+/// Nodes in one graph: a training step of a hundred-layer network needs about a thousand.
+pub const MAX_NODES: usize = 4096;
+/// Values in one graph: every node makes at most two, the rest are inputs.
+pub const MAX_VALUES: usize = 3 * MAX_NODES;
+/// Dimensions of a tensor: NCHW needs four, two are spare for attention heads.
+pub const MAX_RANK: usize = 6;
+/// Elements of one tensor: 1 GiB of f32, more than a browser tab can hold beside anything else.
+pub const MAX_ELEMENTS: u64 = 1 << 28;
+/// Stride, padding, kernel and window edge: image kernels stay far below it, and sums with it cannot overflow u32.
+pub const MAX_WINDOW: u32 = 1 << 12;
+/// Bytes of an input's or output's name.
+pub const MAX_NAME_BYTES: usize = 128;
+/// Bytes of memory that a run of one graph may need: what a 32-bit address space holds.
+pub const MAX_MEMORY_BYTES: u64 = 1 << 32;
+
+const _: () = assert!(MAX_ELEMENTS * 4 <= MAX_MEMORY_BYTES, "the largest tensor must fit in the largest run");
