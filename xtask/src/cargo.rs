@@ -41,8 +41,6 @@ fn program() -> OsString {
 pub(crate) struct Package {
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) license: Option<String>,
     pub(crate) manifest: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
     /// Names of its targets of kind `example`.
@@ -118,8 +116,6 @@ fn package(value: &Value) -> Option<Package> {
     Some(Package {
         id: text(&value["id"])?,
         name: text(&value["name"])?,
-        version: text(&value["version"])?,
-        license: text(&value["license"]),
         manifest: text(&value["manifest_path"])?.into(),
         dependencies: items(&value["dependencies"]).map(dependency).collect::<Option<_>>()?,
         examples: items(&value["targets"])
@@ -157,7 +153,7 @@ mod tests {
         let xtask = metadata.members().find(|package| package.name == "xtask").unwrap();
         assert_eq!(xtask.folder(), workspace.root.join("xtask"));
         assert!(xtask.dependencies.iter().any(|dependency| dependency.name == "anyhow"));
-        assert!(metadata.packages.iter().any(|package| package.name == "anyhow" && package.license.is_some()));
+        assert!(metadata.packages.iter().any(|package| package.name == "anyhow"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
@@ -48,12 +48,7 @@ fn absolute(args: Vec<OsString>) -> Result<Vec<OsString>> {
 }
 
 /// Tells the harness where programs and tools are.
-pub(crate) fn describe_to(
-    workspace: &Workspace,
-    tools: &Tools,
-    programs: &PathBuf,
-    command: &mut Command,
-) -> Result<()> {
+pub(crate) fn describe_to(workspace: &Workspace, tools: &Tools, programs: &Path, command: &mut Command) -> Result<()> {
     tools.describe_to(workspace, command)?;
     command.env("SHOAL_BIN_DIR", programs);
     Ok(())

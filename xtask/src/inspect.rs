@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn imports_and_size_of_a_small_module() {
         // Type section: one function without parameters; import section: env.f and other.g, both of that type.
-        let bytes = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x11\x02\x03env\x01f\0\0\x05other\x01g\0\0";
+        let bytes = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x13\x02\x03env\x01f\0\0\x05other\x01g\0\0";
         let file = std::env::temp_dir().join(format!("xtask-imports-{}.wasm", std::process::id()));
         std::fs::write(&file, bytes).unwrap();
         let imports = wasm_imports(&file);

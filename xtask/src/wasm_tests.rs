@@ -4,7 +4,7 @@
 //! `wasm_bindgen_test_configure!` runs in both engines; one that is configured for a browser runs there only.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -70,7 +70,7 @@ enum Engine {
 }
 
 impl Engine {
-    fn describe_to(self, command: &mut Command, webdriver: &PathBuf) {
+    fn describe_to(self, command: &mut Command, webdriver: &Path) {
         match self {
             Self::Node => command.env("WASM_BINDGEN_TEST_ONLY_NODE", "1"),
             Self::Chromium => command
@@ -123,7 +123,7 @@ fn test_module(message: &str, tested: &[&Package]) -> Option<TestModule> {
 }
 
 /// A symbol that nobody defines becomes an import from `env`: C code, or a libc call, that no browser has.
-fn no_env_imports(module: &PathBuf) -> Result<()> {
+fn no_env_imports(module: &Path) -> Result<()> {
     if inspect::wasm_imports(module)?.iter().any(|name| name == "env") {
         bail!("{} imports from env", module.display());
     }
@@ -156,8 +156,6 @@ mod tests {
         let package = Package {
             id: "path+file:///r/crates/a#0.1.0".into(),
             name: "a".into(),
-            version: "0.1.0".into(),
-            license: None,
             manifest: "/r/crates/a/Cargo.toml".into(),
             dependencies: Vec::new(),
             examples: Vec::new(),

@@ -45,7 +45,7 @@ pub(crate) const CHECKS: [Check; 9] = [
 ];
 
 /// A place that breaks a rule.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Violation {
     path: PathBuf,
     line: usize,
