@@ -1,0 +1,73 @@
+//! Every bound of the webrtc-direct transport, with its reason.
+
+use std::time::Duration;
+
+/// Shortest ICE username fragment (RFC 8839, section 5.4).
+pub const MIN_ICE_UFRAG_LEN: usize = 4;
+/// Longest ICE username fragment (RFC 8839, section 5.4). The version prefix counts.
+pub const MAX_ICE_UFRAG_LEN: usize = 256;
+/// Shortest ICE password (RFC 8839, section 5.4).
+pub const MIN_ICE_PWD_LEN: usize = 22;
+/// Longest ICE password (RFC 8839, section 5.4).
+pub const MAX_ICE_PWD_LEN: usize = 256;
+
+/// Longest data channel message, length prefix included, in bytes. The libp2p WebRTC specification demands 16 KiB: the
+/// largest that every browser carries, and what both sides announce as `a=max-message-size`.
+pub const MAX_FRAME_LEN: usize = 16 * 1024;
+/// Bytes around the data of a full frame: a 2-byte length prefix (bodies stay below 16 384), a field tag, a 2-byte length.
+pub const FRAME_OVERHEAD: usize = 2 + 1 + 2;
+/// Most application bytes in one frame.
+pub const MAX_FRAME_DATA_LEN: usize = MAX_FRAME_LEN - FRAME_OVERHEAD;
+
+/// Bytes one stream holds for a reader who does not read. SCTP in a browser cannot be told to wait, so beyond this the
+/// stream is reset. Protocols that move more have their own credit window, which must be smaller.
+pub const MAX_UNREAD_PER_STREAM: usize = 2 * 1024 * 1024;
+/// Messages one stream holds unread, so that a flood of one-byte messages costs no more than a few large ones.
+pub const MAX_UNREAD_MESSAGES_PER_STREAM: usize = 4096;
+/// Bytes all streams of one connection hold unread; beyond this the connection is closed.
+pub const MAX_UNREAD_PER_CONNECTION: usize = 8 * 1024 * 1024;
+/// Data channels of one connection. Request-response protocols use a handful; 256 is what Yamux peers default to.
+pub const MAX_STREAMS: usize = 256;
+
+/// Bytes written but not acknowledged, over all streams of a listener's connection: measured best on loopback, and
+/// about 20 Mbit/s at 100 ms round trip.
+pub const MAX_SEND_BUFFER: usize = 256 * 1024;
+/// Writers that found the buffer full are woken when this much is free: two frames, so that they do not take turns at
+/// every acknowledgement.
+pub const SEND_BUFFER_WAKE: usize = 2 * MAX_FRAME_LEN;
+/// Bytes a browser may have queued in one data channel before writes wait.
+pub const MAX_BROWSER_BUFFERED: u32 = 256 * 1024;
+/// Queued bytes at which a browser's waiting writer continues: half, so that the channel never runs dry meanwhile.
+pub const BROWSER_BUFFERED_LOW: u32 = MAX_BROWSER_BUFFERED / 2;
+
+/// From the first packet (or the start of the dial) to the end of the Noise handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A peer that sent nothing for this long is gone: browsers renew ICE consent every few seconds (RFC 7675: 30 s).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the channel of a dropped stream waits for the peer to acknowledge FIN and to close it (js-libp2p waits as
+/// long).
+pub const FIN_ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Unfinished handshakes per listener. Each costs about 100 KiB and one ECDSA signature.
+pub const MAX_HANDSHAKES: usize = 256;
+/// Connections per listener: about 2 GiB at an ordinary 512 KiB each.
+pub const MAX_CONNECTIONS: usize = 4096;
+/// Accepted connections that wait for the swarm to poll; beyond this new ones are dropped and the browser retries.
+pub const MAX_PENDING_ACCEPTS: usize = 128;
+/// First contacts that one source address may make at once. A class room or an office shares one address.
+pub const FIRST_CONTACT_BURST: u32 = 64;
+/// First contacts per second that one source address earns back.
+pub const FIRST_CONTACT_PER_SECOND: u32 = 8;
+/// Token buckets for source addresses. They are a fixed hashed table, so that forged sources cannot exhaust it; two
+/// addresses in one bucket merely share its tokens.
+pub const FIRST_CONTACT_BUCKETS: usize = 4096;
+/// Source addresses remembered per connection: a browser probes from every interface, and changes networks.
+pub const MAX_ADDRESSES_PER_CONNECTION: usize = 32;
+/// Largest UDP datagram read. DTLS records fit the path MTU; longer datagrams are cut and then fail to parse.
+pub const MAX_DATAGRAM_LEN: usize = 2000;
+/// Datagrams queued for one connection; more are dropped, which SCTP takes for congestion.
+pub const MAX_QUEUED_DATAGRAMS: usize = 512;
+
+const _: () = assert!(MAX_UNREAD_PER_STREAM < MAX_UNREAD_PER_CONNECTION);
+const _: () = assert!(SEND_BUFFER_WAKE < MAX_SEND_BUFFER);
+const _: () = assert!(MAX_FRAME_LEN < MAX_UNREAD_PER_STREAM);

@@ -1,0 +1,143 @@
+//! The task that drives one connection: datagrams in, datagrams out, timeouts.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use str0m::net::Transmit;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+use super::connection::Connection;
+use super::error::CloseReason;
+use super::session::Output;
+use crate::webrtc::limits::{MAX_DATAGRAM_LEN, MAX_QUEUED_DATAGRAMS};
+
+/// Datagrams handled or made in one go before others may use the session again.
+const BATCH: usize = 64;
+
+/// One datagram and where it came from.
+pub(super) struct Datagram {
+    pub(super) source: SocketAddr,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The queue of datagrams towards one connection.
+pub(super) fn datagram_queue() -> (mpsc::Sender<Datagram>, mpsc::Receiver<Datagram>) {
+    mpsc::channel(MAX_QUEUED_DATAGRAMS)
+}
+
+/// Drives `connection` until it is over.
+pub(super) async fn run(connection: Arc<Connection>, socket: Arc<UdpSocket>, mut datagrams: mpsc::Receiver<Datagram>) {
+    let failed = FailOnDrop(connection.clone());
+    let mut queue = Vec::with_capacity(BATCH);
+    loop {
+        let next = poll_outputs(&connection, &mut queue);
+        for transmit in queue.drain(..) {
+            send(&socket, &transmit).await;
+        }
+        let timeout = match next {
+            Next::More => continue,
+            Next::Closed => break,
+            Next::At(timeout) => timeout,
+        };
+        tokio::select! {
+            biased;
+            () = connection.changed.notified() => {}
+            received = datagrams.recv() => match received {
+                Some(first) => handle_datagrams(&connection, first, &mut datagrams, &mut queue),
+                // The listener is gone and its socket with it.
+                None => connection.lock().fail(CloseReason::Local),
+            },
+            () = tokio::time::sleep_until(timeout.into()) => connection.lock().handle_timeout(Instant::now()),
+        }
+    }
+    drop(failed);
+}
+
+enum Next {
+    More,
+    At(Instant),
+    Closed,
+}
+
+fn poll_outputs(connection: &Connection, queue: &mut Vec<Transmit>) -> Next {
+    let mut session = connection.lock();
+    let now = Instant::now();
+    loop {
+        match session.poll_output(now) {
+            Output::Transmit(transmit) => queue.push(transmit),
+            Output::Timeout(timeout) if timeout <= now => session.handle_timeout(now),
+            Output::Timeout(timeout) => return Next::At(timeout),
+            Output::Closed => return Next::Closed,
+        }
+        if queue.len() >= BATCH {
+            return Next::More;
+        }
+    }
+}
+
+/// Feeds what has arrived. Between two datagrams the session's output is taken, as its contract demands.
+fn handle_datagrams(
+    connection: &Connection,
+    first: Datagram,
+    datagrams: &mut mpsc::Receiver<Datagram>,
+    queue: &mut Vec<Transmit>,
+) {
+    let mut session = connection.lock();
+    let now = Instant::now();
+    let mut next = Some(first);
+    while let Some(datagram) = next {
+        session.handle_datagram(now, datagram.source, &datagram.bytes);
+        while let Output::Transmit(transmit) = session.poll_output(now) {
+            queue.push(transmit);
+        }
+        next = if queue.len() < BATCH { datagrams.try_recv().ok() } else { None };
+    }
+}
+
+/// A datagram that cannot be sent is lost, as datagrams may be; the protocol above notices.
+async fn send(socket: &UdpSocket, transmit: &Transmit) {
+    if let Err(error) = socket.send_to(&transmit.contents, transmit.destination).await {
+        tracing::trace!(%error, destination = %transmit.destination, "datagram not sent");
+    }
+}
+
+/// Reads a socket that serves one connection alone, until nobody wants its datagrams.
+pub(super) async fn pump(socket: Arc<UdpSocket>, remote: SocketAddr, datagrams: mpsc::Sender<Datagram>) {
+    let mut buf = vec![0; MAX_DATAGRAM_LEN];
+    loop {
+        let received = tokio::select! {
+            received = socket.recv_from(&mut buf) => received,
+            () = datagrams.closed() => return,
+        };
+        match received {
+            // A full queue drops datagrams, as the network would.
+            Ok((len, source)) if source == remote => {
+                let _ = datagrams.try_send(Datagram { source, bytes: buf[..len].to_vec() });
+            }
+            Ok(_) => {}
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return tracing::warn!(%error, "UDP socket failed"),
+        }
+    }
+}
+
+/// Errors that tell of an earlier datagram (ICMP) and not of the socket.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable, WouldBlock};
+    matches!(
+        error.kind(),
+        ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted | NetworkUnreachable | WouldBlock
+    )
+}
+
+/// Whatever ends the task, a panic included, nobody waits for the connection forever.
+struct FailOnDrop(Arc<Connection>);
+
+impl Drop for FailOnDrop {
+    fn drop(&mut self) {
+        self.0.lock().fail(CloseReason::Local);
+    }
+}

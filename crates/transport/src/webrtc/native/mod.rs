@@ -1,0 +1,20 @@
+//! The native side: a webrtc-direct v2 listener for relays, on str0m, and the same protocol's dialler.
+//!
+//! [`session`] and [`router`] are free of I/O; [`driver`], [`listener`] and [`transport`] are the tokio shell around them.
+//! Media, TURN and signalling are left out: there is none in webrtc-direct.
+
+mod certificate;
+mod connection;
+mod driver;
+mod error;
+mod gate;
+mod listener;
+mod router;
+mod session;
+mod session_stream;
+mod transport;
+
+pub use certificate::{Certificate, CertificateError};
+pub use connection::{Muxer, Substream};
+pub use error::{CloseReason, Error, SessionError};
+pub use transport::{Config, Transport};
