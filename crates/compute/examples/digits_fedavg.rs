@@ -2,12 +2,15 @@
 //! demonstration were chosen with, and a bound on what its accuracy can be.
 //!
 //! `cargo run -p shoal-compute --example digits_fedavg -- [rounds] [local_steps] [batch] [learning_rate] [momentum]
-//! [gradient_batch] [gradient_learning_rate] [seed]`; run from the repository's root.
+//! [gradient_batch] [gradient_learning_rate] [seed] [validate]`; run from the repository's root.
 
 use std::{error::Error, fs::File, io::Read, str::FromStr};
 
 use shoal_compute::{
-    Tensor, Tensors, evaluate::evaluate, init::initial_parameters, program::{Budget, run_unit_on_cpu, unit_cost},
+    Tensor, Tensors,
+    evaluate::evaluate,
+    init::initial_parameters,
+    program::{Budget, run_unit_on_cpu, unit_cost},
     seed::{job_seed, permutation},
 };
 use shoal_graph::{Graph, programs};
@@ -38,8 +41,9 @@ fn model() -> ModelSpec {
     }
 }
 
-/// Rows of pixels 0–16 and a label; those with index % 5 = 4 are held out.
-fn read_digits() -> Result<(Tensors, Vec<Tensors>), Box<dyn Error>> {
+/// Rows of pixels 0–16 and a label. Those with index % 5 = 4 are held out; with `validate` they are left out altogether and
+/// those with index % 5 = 3 take their place, so that hyper-parameters are never chosen by what is held out.
+fn read_digits(validate: bool) -> Result<(Tensors, Vec<Tensors>), Box<dyn Error>> {
     let mut text = String::new();
     flate2::read::GzDecoder::new(File::open("examples/digits/digits.csv.gz")?).read_to_string(&mut text)?;
     let rows: Vec<Vec<u8>> =
@@ -55,7 +59,9 @@ fn read_digits() -> Result<(Tensors, Vec<Tensors>), Box<dyn Error>> {
         .into_iter()
         .collect()
     };
-    let (held_out, train): (Vec<_>, Vec<_>) = rows.iter().enumerate().partition(|(index, _)| index % 5 == 4);
+    let measured = if validate { 3 } else { 4 };
+    let rows = rows.iter().enumerate().filter(|(index, _)| !validate || index % 5 != 4);
+    let (held_out, train): (Vec<_>, Vec<_>) = rows.partition(|(index, _)| index % 5 == measured);
     let held_out: Vec<&Vec<u8>> = held_out.into_iter().map(|(_, row)| row).collect();
     let order = permutation(job_seed(1, "partition"), train.len() as u32);
     let shards = (0..UNITS).map(|unit| {
@@ -106,23 +112,27 @@ fn argument<T: FromStr>(index: usize, default: T) -> T {
 fn main() -> Result<(), Box<dyn Error>> {
     let rounds: u32 = argument(1, 14);
     let local = LocalTraining {
-        steps: argument(2, 30),
+        steps: argument(2, 60),
         batch: argument(3, 16),
-        learning_rate: argument(4, 0.05),
+        learning_rate: argument(4, 0.08),
         momentum: argument(5, 0.9),
     };
     let gradient = Gradient { batch: argument(6, 96) };
-    let gradient_learning_rate: f32 = argument(7, 0.2);
+    let gradient_learning_rate: f32 = argument(7, 0.4);
     let model = model();
     let step = programs::training_step(&model, local.batch)?;
     let gradient_graph = programs::gradient(&model, gradient.batch)?;
-    let (held_out, shards) = read_digits()?;
+    let (held_out, shards) = read_digits(std::env::args().any(|argument| argument == "validate"))?;
     let shards: Vec<Vec<u8>> = shards.iter().map(Tensors::to_bytes).collect();
     let mut parameters = initial_parameters(&model, job_seed(argument(8, 1), "parameters"))?;
     let budget = Budget { reference_ops: u64::MAX, memory_bytes: u64::MAX };
-    println!("unit: {} operations, {} B; gradient: {} operations, bound {:.2e}",
-        unit_cost(&Program::LocalTraining(local), &step).reference_ops, step.peak_memory_bytes(),
-        gradient_graph.reference_ops(), shoal_compute::tolerance::bound(&gradient_graph));
+    println!(
+        "unit: {} operations, {} B; gradient: {} operations, bound {:.2e}",
+        unit_cost(&Program::LocalTraining(local), &step).reference_ops,
+        step.peak_memory_bytes(),
+        gradient_graph.reference_ops(),
+        shoal_compute::tolerance::bound(&gradient_graph)
+    );
     let begin = std::time::Instant::now();
     for round in 0..rounds {
         let bytes = parameters.to_bytes();
@@ -145,8 +155,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         add_scaled(&mut parameters, &change, 1.0);
         let held_out = evaluate(&model, &parameters, &held_out)?;
-        println!("round {round}: held out {:.4} ({}/{}), {:.1} s", held_out.accuracy(), held_out.correct, held_out.total,
-            begin.elapsed().as_secs_f64());
+        println!(
+            "round {round}: held out {:.4} ({}/{}), {:.1} s",
+            held_out.accuracy(),
+            held_out.correct,
+            held_out.total,
+            begin.elapsed().as_secs_f64()
+        );
     }
     Ok(())
 }

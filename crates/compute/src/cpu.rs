@@ -116,9 +116,8 @@ fn run_node(
         let tensor = if is_last_use(from) { slot.take() } else { slot.clone() };
         return Ok(vec![tensor.expect("a value lives until its last use").reshaped(shape)]);
     }
-    let tensor = |i: usize| -> &Tensor {
-        values[node.inputs[i].index()].as_ref().expect("a value lives until its last use")
-    };
+    let tensor =
+        |i: usize| -> &Tensor { values[node.inputs[i].index()].as_ref().expect("a value lives until its last use") };
     let f = |i: usize| tensor(i).as_f32().expect("a validated graph gives this operation f32");
     let labels = |i: usize| tensor(i).as_i32().expect("a validated graph gives this operation i32");
     let shape = |i: usize| tensor(i).shape();

@@ -44,10 +44,7 @@ pub fn unit_cost(program: &Program, graph: &Graph) -> UnitCost {
         Program::LocalTraining(training) => u64::from(training.steps),
         Program::Gradient(_) => 1,
     };
-    UnitCost {
-        reference_ops: graph.reference_ops().saturating_mul(runs),
-        memory_bytes: graph.peak_memory_bytes(),
-    }
+    UnitCost { reference_ops: graph.reference_ops().saturating_mul(runs), memory_bytes: graph.peak_memory_bytes() }
 }
 
 /// Runs a unit and returns its output: canonical safetensors bytes with one tensor a parameter.

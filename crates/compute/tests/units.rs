@@ -84,7 +84,8 @@ fn a_gradient_unit_holds_one_gradient_a_parameter() {
     let unit = vector_unit(Program::Gradient(Gradient { batch: 24 }));
     let output = Tensors::from_bytes(&run(&unit, &PLENTY).unwrap()).unwrap();
     let parameters = Tensors::from_bytes(&unit.parameters).unwrap();
-    let shapes = |tensors: &Tensors| tensors.iter().map(|(n, t)| (n.to_owned(), t.shape().to_vec())).collect::<Vec<_>>();
+    let shapes =
+        |tensors: &Tensors| tensors.iter().map(|(n, t)| (n.to_owned(), t.shape().to_vec())).collect::<Vec<_>>();
     assert_eq!(shapes(&output), shapes(&parameters));
 }
 
@@ -98,8 +99,7 @@ fn the_async_path_gives_the_same_bytes() {
 #[test]
 fn a_run_can_be_paused_between_steps() {
     let unit = vector_unit(training(4, 8));
-    let mut run_in_steps =
-        UnitRun::prepare(&unit.unit, &unit.graph, &unit.parameters, &unit.data, &PLENTY).unwrap();
+    let mut run_in_steps = UnitRun::prepare(&unit.unit, &unit.graph, &unit.parameters, &unit.data, &PLENTY).unwrap();
     let mut seen = Vec::new();
     while !run_in_steps.is_done() {
         seen.push((run_in_steps.steps_done(), run_in_steps.steps()));
@@ -245,8 +245,7 @@ fn the_tolerance_lets_rounding_pass_and_nothing_larger() {
 fn evaluation_counts_right_labels() {
     let model = vectors::model();
     let unit = vector_unit(training(1, 8));
-    let (parameters, data) =
-        (Tensors::from_bytes(&unit.parameters).unwrap(), Tensors::from_bytes(&unit.data).unwrap());
+    let (parameters, data) = (Tensors::from_bytes(&unit.parameters).unwrap(), Tensors::from_bytes(&unit.data).unwrap());
     let graph = programs::inference(&model, 40).unwrap();
     let mut inputs = parameters.clone();
     inputs.insert("x", data.get("x").unwrap().clone());

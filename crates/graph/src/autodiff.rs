@@ -105,8 +105,7 @@ fn node_gradients(
             if wanted[0] {
                 let shape = &builder.value_type(input(0)).shape;
                 let (height, width) = (shape[2], shape[3]);
-                made[0] =
-                    Some(builder.apply_one(Op::Conv2dGradInput { geometry, height, width }, &[input(1), dy])?);
+                made[0] = Some(builder.apply_one(Op::Conv2dGradInput { geometry, height, width }, &[input(1), dy])?);
             }
             if wanted[1] {
                 let shape = &builder.value_type(input(1)).shape;

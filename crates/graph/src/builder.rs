@@ -63,24 +63,12 @@ impl GraphBuilder {
     }
 
     /// a·b with optional transposition of either.
-    pub fn mat_mul(
-        &mut self,
-        a: ValueId,
-        b: ValueId,
-        trans_a: bool,
-        trans_b: bool,
-    ) -> Result<ValueId, GraphError> {
+    pub fn mat_mul(&mut self, a: ValueId, b: ValueId, trans_a: bool, trans_b: bool) -> Result<ValueId, GraphError> {
         self.apply_one(Op::MatMul { trans_a, trans_b }, &[a, b])
     }
 
     /// Convolution of x \[n, c, h, w\] with weight \[o, c, kh, kw\].
-    pub fn conv2d(
-        &mut self,
-        x: ValueId,
-        weight: ValueId,
-        stride: u32,
-        padding: u32,
-    ) -> Result<ValueId, GraphError> {
+    pub fn conv2d(&mut self, x: ValueId, weight: ValueId, stride: u32, padding: u32) -> Result<ValueId, GraphError> {
         self.apply_one(Op::Conv2d(ConvGeometry { stride, padding }), &[x, weight])
     }
 

@@ -155,7 +155,9 @@ impl Op {
     fn arity(&self) -> usize {
         match self {
             Op::Constant { .. } => 0,
-            Op::Relu | Op::MaxPool2d { .. } | Op::Reshape { .. } | Op::SumChannels | Op::Softmax | Op::Scale { .. } => 1,
+            Op::Relu | Op::MaxPool2d { .. } | Op::Reshape { .. } | Op::SumChannels | Op::Softmax | Op::Scale { .. } => {
+                1
+            }
             Op::SoftmaxCrossEntropyGrad => 3,
             Op::SgdMomentum => 5,
             _ => 2,
@@ -224,10 +226,9 @@ impl Op {
                 }
                 vec![vec![*n, *c, *height, *width]]
             }
-            (
-                Op::Conv2dGradWeight { geometry, kernel_height, kernel_width },
-                [[n, c, h, w], [n2, o, oh, ow]],
-            ) if n == n2 => {
+            (Op::Conv2dGradWeight { geometry, kernel_height, kernel_width }, [[n, c, h, w], [n2, o, oh, ow]])
+                if n == n2 =>
+            {
                 geometry.check()?;
                 window(*kernel_height)?;
                 window(*kernel_width)?;

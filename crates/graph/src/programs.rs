@@ -139,7 +139,9 @@ impl Net {
         let bad = |kind, reason| GraphError::BadLayer { layer, kind, shape: shape[1..].to_vec(), reason };
         match *spec {
             LayerSpec::Conv2d { out_channels, kernel, stride, padding } => {
-                let [_, channels, _, _] = shape[..] else { return Err(bad("conv2d", "it takes channels × height × width")) };
+                let [_, channels, _, _] = shape[..] else {
+                    return Err(bad("conv2d", "it takes channels × height × width"));
+                };
                 let fan_in = u64::from(channels) * u64::from(kernel) * u64::from(kernel);
                 let fan_in = u32::try_from(fan_in).map_err(|_| bad("conv2d", "the kernel is too large"))?;
                 let weight = self.parameter(layer, "weight", vec![out_channels, channels, kernel, kernel], fan_in)?;

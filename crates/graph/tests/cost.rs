@@ -5,8 +5,11 @@ use shoal_wire::job::{LayerSpec, ModelSpec};
 
 fn one_op(op: Op, shapes: &[&[u32]]) -> Graph {
     let mut b = GraphBuilder::new();
-    let inputs: Vec<_> =
-        shapes.iter().zip(["a", "b", "c"]).map(|(shape, name)| b.input(name, TensorType::f32(*shape)).unwrap()).collect();
+    let inputs: Vec<_> = shapes
+        .iter()
+        .zip(["a", "b", "c"])
+        .map(|(shape, name)| b.input(name, TensorType::f32(*shape)).unwrap())
+        .collect();
     let y = b.apply_one(op, &inputs).unwrap();
     b.output("y", y);
     b.finish().unwrap()

@@ -1,7 +1,7 @@
 //! Bytes from anybody either decode into a valid graph or are refused by a named error; they never panic.
 
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use shoal_graph::{
     DType, Graph, GraphBuilder, GraphError, Op, TensorType,
     limits::{MAX_ELEMENTS, MAX_GRAPH_BYTES, MAX_NODES},
@@ -113,19 +113,13 @@ fn shapes_must_be_what_inference_says() {
 fn element_counts_are_bounded_before_anything_is_allocated() {
     let huge = [u32::MAX, u32::MAX, u32::MAX, u32::MAX];
     let error = refused(|g| g.values[0].shape = huge.to_vec());
-    assert_eq!(
-        error,
-        GraphError::TooLarge { what: "element count of a tensor", found: u64::MAX, limit: MAX_ELEMENTS }
-    );
+    assert_eq!(error, GraphError::TooLarge { what: "element count of a tensor", found: u64::MAX, limit: MAX_ELEMENTS });
     let error = refused(|g| g.values[0].shape = vec![1; 7]);
     assert_eq!(error, GraphError::TooLarge { what: "rank of a tensor", found: 7, limit: 6 });
     let mut b = GraphBuilder::new();
     let a = b.input("a", TensorType::f32([1 << 20, 1])).unwrap();
     let error = b.mat_mul(a, a, false, true).unwrap_err();
-    assert_eq!(
-        error,
-        GraphError::TooLarge { what: "element count of a tensor", found: 1 << 40, limit: MAX_ELEMENTS }
-    );
+    assert_eq!(error, GraphError::TooLarge { what: "element count of a tensor", found: 1 << 40, limit: MAX_ELEMENTS });
 }
 
 #[test]
@@ -186,8 +180,10 @@ fn names_are_there_short_and_unique() {
 #[test]
 fn attributes_are_sane() {
     use proto::node::Op as P;
-    let conv = |stride, padding| move |g: &mut proto::Graph| {
-        g.nodes[0].op = Some(P::Conv2d(proto::Conv2d { stride, padding }));
+    let conv = |stride, padding| {
+        move |g: &mut proto::Graph| {
+            g.nodes[0].op = Some(P::Conv2d(proto::Conv2d { stride, padding }));
+        }
     };
     assert_eq!(refused(conv(0, 1)), GraphError::Zero { what: "a stride" });
     assert!(matches!(refused(conv(1, u32::MAX)), GraphError::TooLarge { what: "stride or padding", .. }));

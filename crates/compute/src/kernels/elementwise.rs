@@ -45,13 +45,7 @@ pub(crate) fn sum_channels(x: &[f32], channels: usize, inner: usize) -> Vec<f32>
 }
 
 /// New parameters and velocities: v' = momentum·v + g, p' = p − learning_rate·v'.
-pub(crate) fn sgd_momentum(
-    p: &[f32],
-    v: &[f32],
-    g: &[f32],
-    learning_rate: f32,
-    momentum: f32,
-) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn sgd_momentum(p: &[f32], v: &[f32], g: &[f32], learning_rate: f32, momentum: f32) -> (Vec<f32>, Vec<f32>) {
     let v: Vec<f32> = v.iter().zip(g).map(|(v, g)| momentum * v + g).collect();
     let p = p.iter().zip(&v).map(|(p, v)| p - learning_rate * v).collect();
     (p, v)

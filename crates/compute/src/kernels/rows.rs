@@ -107,8 +107,9 @@ pub(crate) fn softmax_cross_entropy_grad(
 }
 
 fn class(label: i32, sample: usize, classes: usize) -> Result<usize, ComputeError> {
-    usize::try_from(label)
-        .ok()
-        .filter(|label| *label < classes)
-        .ok_or(ComputeError::LabelOutOfRange { label, sample, classes })
+    usize::try_from(label).ok().filter(|label| *label < classes).ok_or(ComputeError::LabelOutOfRange {
+        label,
+        sample,
+        classes,
+    })
 }

@@ -152,7 +152,13 @@ fn softmax(x: &[f64], width: usize) -> Vec<f64> {
 }
 
 /// Calls with the flat indices of (image element, weight, output element) of every product of a convolution.
-fn each_product(g: ConvGeometry, image: &[u32], weight: &[u32], out: &[u32], mut call: impl FnMut(usize, usize, usize)) {
+fn each_product(
+    g: ConvGeometry,
+    image: &[u32],
+    weight: &[u32],
+    out: &[u32],
+    mut call: impl FnMut(usize, usize, usize),
+) {
     let at = |shape: &[u32], index: [u32; 4]| {
         index.iter().zip(shape).fold(0usize, |flat, (i, dim)| flat * *dim as usize + *i as usize)
     };
