@@ -18,3 +18,5 @@ pub use deployment::{DeployTerms, Deployment};
 pub use error::{ChainError, Revert};
 pub use key::{KeyError, OperatorKey};
 pub use rewards::{ClaimOutcome, Posting, Rewards};
+/// The ledger's types that this crate takes and gives, so that a command-line tool needs no other crate.
+pub use shoal_ledger::{AddressError, BaseUnits, Claim, EvmAddress, Keccak, NodeHash, outbox::PostedEpoch};
