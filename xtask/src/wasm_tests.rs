@@ -16,6 +16,7 @@ use crate::inspect;
 use crate::runner::Runner;
 use crate::setup::{Tools, WasmToolchain};
 use crate::tidy::PURE;
+use crate::web;
 use crate::workspace::Workspace;
 
 /// The runner's own limit of 20 s is less than a training step takes on a busy machine of two cores.
@@ -35,12 +36,12 @@ const CHROME_FLAGS: [&str; 10] = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ];
 
-/// Builds the pure crates and runs the tests of the others.
+/// Builds the pure crates and the browser's, and runs the tests of those that have some.
 pub(crate) fn run(workspace: &Workspace, tools: &Tools, runner: &mut dyn Runner) -> Result<()> {
     let metadata = Metadata::load(workspace)?;
     let wasm = &tools.web.wasm;
-    let mut build = wasm.cargo(workspace, "build");
-    runner.run(build.args(metadata.members().filter(|package| PURE.contains(&&*package.name)).flat_map(selected)))?;
+    let built = metadata.members().filter(|package| PURE.contains(&&*package.name) || package.name == web::CRATE);
+    compile(wasm.cargo(workspace, "build").args(["--lib"]).args(built.flat_map(selected)), runner)?;
     let tests = build_tests(workspace, wasm, &metadata, runner)?;
     for test in &tests {
         no_env_imports(&test.module)?;
@@ -102,20 +103,30 @@ fn build_tests(
         return Ok(Vec::new());
     }
     let mut command = wasm.cargo(workspace, "test");
-    command.args(["--no-run", "--tests", "--message-format=json-render-diagnostics"]);
-    let built = runner.capture(command.args(tested.iter().copied().flat_map(selected)))?;
-    if !built.success {
-        bail!("the tests do not build for WebAssembly");
+    command.args(["--no-run", "--tests"]);
+    let messages = compile(command.args(tested.iter().copied().flat_map(selected)), runner)?;
+    Ok(messages.iter().filter_map(|message| test_module(message, &tested)).collect())
+}
+
+/// Compiles and returns Cargo's messages. Warnings fail: clippy sees only the native halves of our crates.
+fn compile(command: &mut Command, runner: &mut dyn Runner) -> Result<Vec<Value>> {
+    let built = runner.capture(command.arg("--message-format=json"))?;
+    let messages: Vec<Value> = built.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let complaints: Vec<_> = messages.iter().filter_map(|message| message["message"]["rendered"].as_str()).collect();
+    if !complaints.is_empty() {
+        bail!("the compiler complains about code for WebAssembly\n{}", complaints.join("\n"));
     }
-    Ok(built.stdout.lines().filter_map(|line| test_module(line, &tested)).collect())
+    if !built.success {
+        bail!("{} failed", exec::show(command));
+    }
+    Ok(messages)
 }
 
 fn selected(package: &Package) -> [&str; 2] {
     ["-p", &package.name]
 }
 
-fn test_module(message: &str, tested: &[&Package]) -> Option<TestModule> {
-    let message: Value = serde_json::from_str(message).ok()?;
+fn test_module(message: &Value, tested: &[&Package]) -> Option<TestModule> {
     let module = message["executable"].as_str()?;
     let package = tested.iter().find(|package| message["package_id"] == *package.id)?;
     let name = format!("{}::{}", package.name, message["target"]["name"].as_str()?);
@@ -140,6 +151,7 @@ fn write_webdriver(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runner::Terminal;
 
     #[test]
     fn a_module_with_an_undefined_symbol_is_refused() {
@@ -152,6 +164,16 @@ mod tests {
     }
 
     #[test]
+    fn a_warning_fails_the_build() {
+        let message = |rendered: &str| format!("{}\n", json!({ "message": { "rendered": rendered } }));
+        let silent = compile(Command::new("echo").arg("{\"executable\": null}\n"), &mut Terminal);
+        assert_eq!(silent.unwrap().len(), 1);
+        let warned = compile(Command::new("echo").arg(message("warning: unused")), &mut Terminal);
+        assert!(warned.unwrap_err().to_string().ends_with("warning: unused"));
+        assert!(compile(&mut Command::new("false"), &mut Terminal).is_err());
+    }
+
+    #[test]
     fn test_modules_are_read_from_cargos_messages() {
         let package = Package {
             id: "path+file:///r/crates/a#0.1.0".into(),
@@ -160,10 +182,8 @@ mod tests {
             dependencies: Vec::new(),
             examples: Vec::new(),
         };
-        let message = |id: &str, executable: Value| {
-            json!({ "package_id": id, "target": { "name": "parity" }, "executable": executable }).to_string()
-        };
-        let read = |message: String| test_module(&message, &[&package]);
+        let message = |id: &str, executable: Value| json!({ "package_id": id, "target": { "name": "parity" }, "executable": executable });
+        let read = |message: Value| test_module(&message, &[&package]);
         let found = read(message(&package.id, json!("/t/parity-1.wasm"))).unwrap();
         assert_eq!((found.name.as_str(), found.folder.as_path()), ("a::parity", "/r/crates/a".as_ref()));
         assert!(read(message(&package.id, Value::Null)).is_none());

@@ -13,7 +13,8 @@ use crate::setup::{self, WebTools};
 use crate::workspace::Workspace;
 use crate::{exec, inspect, lock};
 
-const CRATE: &str = "shoal-wasm";
+/// The crate that the browser loads.
+pub(crate) const CRATE: &str = "shoal-wasm";
 const MODULE: &str = "shoal_wasm";
 /// npm packages with a build, in the order they need each other.
 const PACKAGES: [&str; 2] = ["worker-js", "web"];
