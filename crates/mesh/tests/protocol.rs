@@ -192,6 +192,39 @@ fn a_replica_that_dies_does_not_hold_up_the_other() {
 }
 
 #[test]
+fn patience_runs_from_the_first_commitment_that_stands() {
+    let mut driver = Driver::with_round(RoundPlan { replicas: 2, lease_duration_ms: 600_000, ..plan(1) });
+    let (a, b) = (node(1), node(2));
+    driver.join(a);
+    let first = driver.lease(a);
+    driver.commit(first, blob(1));
+    driver.leave(a);
+    driver.wait(limits::REPLICA_PATIENCE_MS);
+    driver.join(b);
+    let second = driver.lease(b);
+    assert_eq!(driver.commit(second, blob(1)), [], "its own patience has only begun");
+    assert_eq!(driver.wait(limits::REPLICA_PATIENCE_MS - 1), []);
+    assert_eq!(driver.wait(1), [Output::CommitAcked { worker: b, lease: second.lease }]);
+}
+
+#[test]
+fn who_waited_for_the_others_to_reveal_comes_too_late() {
+    let mut driver = Driver::with_round(RoundPlan { replicas: 2, ..plan(1) });
+    let (a, copier) = (node(1), node(2));
+    driver.join(a);
+    driver.join(copier);
+    let (first, waits) = (driver.lease(a), driver.lease(copier));
+    driver.commit(first, blob(1));
+    driver.wait(u64::from(LEASE_MS));
+    driver.wait(limits::REPLICA_PATIENCE_MS);
+    driver.reveal(first, blob(1));
+    let refused = |reason| [Output::RefuseMessage { worker: copier, lease: waits.lease, reason }];
+    assert_eq!(driver.commit(waits, blob(1)), refused(RefusalReason::TooLateToCommit));
+    driver.verdict(first, Outcome::OutputUnavailable);
+    assert_eq!(driver.commit(waits, blob(1)), refused(RefusalReason::UnknownLease), "although the unit is open again");
+}
+
+#[test]
 fn two_replicas_never_go_to_one_owner() {
     let mut driver = Driver::with_round(RoundPlan { replicas: 2, ..plan(2) });
     for number in 1..=2 {

@@ -46,9 +46,12 @@ impl Coordinator {
                 if any(|state| matches!(state, LeaseState::Revealing { .. })) {
                     return false;
                 }
-                let next = if live.is_empty() { Phase::Open } else { Phase::Judging };
-                self.round_mut(&job).unit(index).enter(next);
-                next == Phase::Judging
+                if live.is_empty() {
+                    self.reopen(job, index);
+                    return false;
+                }
+                self.round_mut(&job).unit(index).enter(Phase::Judging);
+                true
             }
             Phase::Judging => {
                 if any(|state| matches!(state, LeaseState::Revealed { .. })) {
@@ -106,7 +109,7 @@ impl Coordinator {
     fn finish_group(&mut self, job: JobId, index: u32) {
         let round = self.round_mut(&job);
         if round.unit(index).accepted.is_none() {
-            round.unit(index).enter(Phase::Open);
+            self.reopen(job, index);
             return;
         }
         round.close(index);
@@ -115,6 +118,19 @@ impl Coordinator {
             self.forget_lease(id);
         }
         self.finish_round_if_complete(job);
+    }
+
+    /// The group failed, the next workers try. Who was late and had not committed before the others revealed may have
+    /// seen their outputs, so its lease is worth nothing now.
+    fn reopen(&mut self, job: JobId, index: u32) {
+        let unit = self.round_mut(&job).unit(index);
+        unit.enter(Phase::Open);
+        let late: Vec<LeaseId> = unit.lapsed_leases().collect();
+        for id in late {
+            if matches!(self.leases[&id].state(), LeaseState::Lapsed { commitment: None, .. }) {
+                self.forget_lease(id);
+            }
+        }
     }
 
     /// Ends a live lease that may still be taken up again, and lets its unit move on.
