@@ -173,6 +173,11 @@ impl Verified {
         self.message_type
     }
 
+    /// The envelope itself: what to keep as proof.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
     /// The payload as the message of that type.
     pub fn message<M: Signed>(&self) -> Result<M, EnvelopeError> {
         if self.message_type != M::TYPE {

@@ -1,0 +1,115 @@
+//! What a worker is told before it starts.
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use shoal_compute::program::Budget;
+use shoal_transport::peer;
+use shoal_wire::{
+    commitment::JOIN_SECRET_LEN,
+    ids::NodeId,
+    limits::{MAX_AGENT_LEN, MAX_NETWORK_LEN, MAX_SITE_LEN},
+    proto::{Class, Platform as PlatformKind},
+    version::DEFAULT_NETWORK,
+};
+
+use crate::{
+    error::ConfigError,
+    limits::{DEFAULT_CACHE_BYTES, DEFAULT_MAX_UNIT_OPS, DEFAULT_MEMORY_BYTES},
+};
+
+/// Whom to pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payout {
+    /// EVM address.
+    pub address: [u8; 20],
+    /// EVM chain id.
+    pub chain_id: u64,
+}
+
+/// A worker's configuration.
+#[derive(Clone)]
+pub struct WorkerConfig {
+    /// Ed25519 seed: the node's identity.
+    pub seed: [u8; 32],
+    /// Network name that signatures cover.
+    pub network: String,
+    /// Where the relay listens; each ends in `/p2p/<peer id>` of one and the same relay.
+    pub relay: Vec<Multiaddr>,
+    /// Secret of a private swarm.
+    pub join_secret: Option<[u8; JOIN_SECRET_LEN]>,
+    /// Whom to pay; earnings wait for one.
+    pub payout: Option<Payout>,
+    /// Name and version of the software, at most [`MAX_AGENT_LEN`] bytes.
+    pub agent: String,
+    /// Origin of the embedding site, or empty.
+    pub site: String,
+    /// Kind of machine, for the relay's tables.
+    pub platform: PlatformKind,
+    /// Classes to take; empty means what the devices are made for: exact units, and tolerant ones on a GPU.
+    pub classes: Vec<Class>,
+    /// What one unit may cost.
+    pub budget: Budget,
+    /// Bytes of blobs cached in memory.
+    pub cache_bytes: u64,
+    /// Test-only misbehaviour.
+    #[cfg(feature = "cheat")]
+    pub cheat: Option<crate::cheat::Cheat>,
+}
+
+impl std::fmt::Debug for WorkerConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The seed and the join secret stay out of logs.
+        f.debug_struct("WorkerConfig")
+            .field("network", &self.network)
+            .field("relay", &self.relay)
+            .field("private", &self.join_secret.is_some())
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WorkerConfig {
+    /// A native worker with defaults, to be adjusted.
+    pub fn new(seed: [u8; 32], relay: Vec<Multiaddr>) -> Self {
+        Self {
+            seed,
+            network: DEFAULT_NETWORK.to_owned(),
+            relay,
+            join_secret: None,
+            payout: None,
+            agent: concat!("shoal-node/", env!("CARGO_PKG_VERSION")).to_owned(),
+            site: String::new(),
+            platform: PlatformKind::Native,
+            classes: Vec::new(),
+            budget: Budget { reference_ops: DEFAULT_MAX_UNIT_OPS, memory_bytes: DEFAULT_MEMORY_BYTES },
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            #[cfg(feature = "cheat")]
+            cheat: None,
+        }
+    }
+
+    /// Checks lengths and addresses; returns the relay that all addresses name.
+    pub(crate) fn check(&self) -> Result<(PeerId, NodeId), ConfigError> {
+        for (field, len, limit) in [
+            ("agent", self.agent.len(), MAX_AGENT_LEN),
+            ("network", self.network.len(), MAX_NETWORK_LEN),
+            ("site", self.site.len(), MAX_SITE_LEN),
+        ] {
+            if len > limit {
+                return Err(ConfigError::TooLong { field, len, limit });
+            }
+        }
+        let mut relay = None;
+        for address in &self.relay {
+            let Some(Protocol::P2p(peer)) = address.iter().last() else {
+                return Err(ConfigError::NoPeerId(address.clone()));
+            };
+            let known = *relay.get_or_insert(peer);
+            if known != peer {
+                return Err(ConfigError::TwoRelays(known, peer));
+            }
+        }
+        let peer = relay.ok_or(ConfigError::NoAddress)?;
+        let node = peer::node_id(&peer).map_err(ConfigError::Relay)?;
+        Ok((peer, node))
+    }
+}

@@ -1,0 +1,56 @@
+//! Why a worker does not start, and why it ends by itself.
+
+use libp2p::{Multiaddr, PeerId};
+use shoal_transport::peer::NotEd25519;
+use shoal_wire::proto::RefusalCode;
+
+/// A configuration that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A text that no relay would take.
+    #[error("{field} has {len} bytes, at most {limit} are allowed")]
+    TooLong {
+        /// Which.
+        field: &'static str,
+        /// Its length, bytes.
+        len: usize,
+        /// Allowed, bytes.
+        limit: usize,
+    },
+    /// No relay to connect to.
+    #[error("no relay address")]
+    NoAddress,
+    /// An address that does not say who answers there.
+    #[error("relay address {0} does not end in /p2p/<peer id>")]
+    NoPeerId(Multiaddr),
+    /// Addresses of different relays.
+    #[error("relay addresses name two relays: {0} and {1}")]
+    TwoRelays(PeerId, PeerId),
+    /// A relay that cannot sign for Shoal.
+    #[error(transparent)]
+    Relay(NotEd25519),
+}
+
+/// Why a worker ended without being stopped. Lost connections are not here: those are dialled again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerError {
+    /// It cannot start.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The relay will not have it, and asking again would not change that.
+    #[error("the relay refuses this worker: {code:?}: {detail}")]
+    Refused {
+        /// The relay's code.
+        code: RefusalCode,
+        /// The relay's words.
+        detail: String,
+    },
+    /// The relay belongs to another network.
+    #[error("the relay is of network {relay:?}, this worker of {own:?}")]
+    WrongNetwork {
+        /// The relay's.
+        relay: String,
+        /// Ours.
+        own: String,
+    },
+}

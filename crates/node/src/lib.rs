@@ -1,0 +1,38 @@
+//! The worker: connects to a relay, takes leases, computes units, proves what it did and keeps the receipts.
+//!
+//! One future does everything, on tokio and in a tab alike: [`Worker::run`]. What differs between machines comes in
+//! from outside: time and tasks ([`Platform`]), the libp2p transport, and the device that computes tolerant units
+//! ([`Devices`]). What happens goes out as [`Event`]s. A [`WorkerHandle`] pauses, throttles and stops it.
+//!
+//! Left out on purpose: consent, storing keys and showing anything (the shells' business), and every decision about
+//! who gets which unit (the relay's).
+
+mod blobs;
+mod cache;
+#[cfg(feature = "cheat")]
+pub mod cheat;
+mod compute;
+mod config;
+mod error;
+mod event;
+mod leases;
+pub mod limits;
+mod network;
+mod pace;
+mod platform;
+mod receipts;
+mod session;
+mod worker;
+
+pub use compute::Devices;
+pub use config::{Payout, WorkerConfig};
+pub use error::{ConfigError, WorkerError};
+pub use event::{Event, Stats, UnitRef};
+pub use network::BoxedTransport;
+#[cfg(not(target_arch = "wasm32"))]
+pub use network::tcp_transport;
+pub use platform::Platform;
+#[cfg(not(target_arch = "wasm32"))]
+pub use platform::TokioPlatform;
+pub use receipts::ReceiptError;
+pub use worker::{Worker, WorkerHandle};

@@ -1,0 +1,147 @@
+//! The worker's libp2p node: dials one relay, listens nowhere.
+
+use std::{collections::HashMap, time::Duration};
+
+use futures::{StreamExt as _, channel::mpsc};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm,
+    core::{muxing::StreamMuxerBox, transport::Boxed},
+    identify,
+    identity::Keypair,
+    ping,
+    swarm::{self, ConnectionId, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
+};
+use shoal_wire::{
+    limits::MAX_BLOB_STREAMS_PER_PEER,
+    version::{BLOB_PROTOCOL, IDENTIFY_PROTOCOL},
+};
+
+use crate::{limits::MAX_PING_FAILURES, platform::Platform};
+
+/// Any libp2p transport with its upgrades done.
+pub type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// How long a connection without streams stays: the work stream is reopened on it after an error.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    streams: libp2p_stream::Behaviour,
+}
+
+/// A TCP transport with Noise and Yamux, for native workers.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn tcp_transport(keypair: &Keypair) -> BoxedTransport {
+    use libp2p::{Transport as _, core::upgrade::Version, noise, tcp, yamux};
+
+    tcp::tokio::Transport::new(tcp::Config::default())
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(keypair).expect("an Ed25519 key signs a Noise key"))
+        .multiplex(yamux::Config::default())
+        .boxed()
+}
+
+/// The streams of the node, which a session uses while [`Network`] keeps the connection going.
+pub(crate) struct Streams {
+    /// Opens streams.
+    pub(crate) control: libp2p_stream::Control,
+    /// Blob streams that the relay opened.
+    pub(crate) incoming_blobs: mpsc::Receiver<swarm::Stream>,
+}
+
+/// The node.
+pub(crate) struct Network {
+    swarm: Swarm<Behaviour>,
+    relay: PeerId,
+}
+
+impl Network {
+    pub(crate) fn new<P: Platform>(
+        platform: &P,
+        keypair: &Keypair,
+        transport: BoxedTransport,
+        relay: PeerId,
+        agent: &str,
+    ) -> (Self, Streams) {
+        let streams = libp2p_stream::Behaviour::new();
+        let mut control = streams.new_control();
+        let mut incoming = control.accept(StreamProtocol::new(BLOB_PROTOCOL)).expect("accepted once");
+        let (mut sender, incoming_blobs) = mpsc::channel(MAX_BLOB_STREAMS_PER_PEER);
+        // A task of its own: the stream behaviour drops what nobody takes at once, and the worker may be computing.
+        platform.spawn(Box::pin(async move {
+            while let Some((peer, stream)) = incoming.next().await {
+                if peer == relay && sender.try_send(stream).is_err_and(|error| error.is_disconnected()) {
+                    return;
+                }
+            }
+        }));
+        let identify =
+            identify::Config::new(IDENTIFY_PROTOCOL.to_owned(), keypair.public()).with_agent_version(agent.to_owned());
+        let behaviour =
+            Behaviour { identify: identify::Behaviour::new(identify), ping: ping::Behaviour::default(), streams };
+        let executor = platform.clone();
+        let config = swarm::Config::with_executor(Spawner(executor)).with_idle_connection_timeout(IDLE_TIMEOUT);
+        let swarm = Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config);
+        (Self { swarm, relay }, Streams { control, incoming_blobs })
+    }
+
+    /// Dials the relay and waits until a connection stands; `Err` says why none does.
+    pub(crate) async fn connect(&mut self, addresses: &[Multiaddr]) -> Result<(), String> {
+        if self.swarm.is_connected(&self.relay) {
+            return Ok(());
+        }
+        let options = DialOpts::peer_id(self.relay).addresses(addresses.to_vec()).build();
+        self.swarm.dial(options).map_err(|error| error.to_string())?;
+        loop {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == self.relay => return Ok(()),
+                SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.to_string()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Keeps the node going; returns why the connection ended.
+    pub(crate) async fn drive(&mut self) -> String {
+        let mut failures: HashMap<ConnectionId, u32> = HashMap::new();
+        loop {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::ConnectionClosed { cause, num_established: 0, .. } => {
+                    return cause.map_or_else(|| "closed".to_owned(), |cause| cause.to_string());
+                }
+                SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { connection, result, .. })) => {
+                    let count = failures.entry(connection).or_default();
+                    *count = if result.is_ok() { 0 } else { *count + 1 };
+                    if *count >= MAX_PING_FAILURES {
+                        self.disconnect();
+                        return format!("{count} pings in a row failed");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends the connection.
+    pub(crate) fn disconnect(&mut self) {
+        // An error only says that there is none.
+        let _ = self.swarm.disconnect_peer_id(self.relay);
+    }
+
+    /// Lets pending events out, for instance the last bytes of a connection being closed.
+    pub(crate) async fn flush(&mut self) {
+        while self.swarm.is_connected(&self.relay) {
+            self.swarm.select_next_some().await;
+        }
+    }
+}
+
+struct Spawner<P>(P);
+
+impl<P: Platform> swarm::Executor for Spawner<P> {
+    fn exec(&self, future: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.0.spawn(future);
+    }
+}

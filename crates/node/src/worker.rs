@@ -1,0 +1,274 @@
+//! The worker's life: connect, hold a session, reconnect, stop.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, StreamExt as _, channel::mpsc};
+use libp2p::{PeerId, identity::Keypair};
+use shoal_compute::Backend;
+use shoal_transport::peer;
+use shoal_wire::{
+    envelope::NodeKey,
+    ids::NodeId,
+    proto::{Class, PayoutBinding},
+};
+
+use crate::{
+    blobs::Outputs,
+    cache::BlobCache,
+    compute::Devices,
+    config::WorkerConfig,
+    error::{ConfigError, WorkerError},
+    event::{Event, Stats},
+    limits::{DIAL_TIMEOUT, MAX_RECONNECT_DELAY, RECONNECT_DELAY},
+    network::{BoxedTransport, Network, Streams},
+    pace::Pace,
+    platform::{Platform, timeout},
+    receipts::PendingResults,
+    session::{self, SessionEnd},
+};
+
+/// How long the connection may take to close after a stop.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Command {
+    Stop,
+    SetPaused(bool),
+    SetShare(f64),
+}
+
+/// Steers a running worker from anywhere. Dropping it changes nothing.
+#[derive(Clone, Debug)]
+pub struct WorkerHandle(mpsc::UnboundedSender<Command>);
+
+impl WorkerHandle {
+    /// Stops: computing ends at once, leases go back, committed results are waited for briefly. A second call waits no
+    /// more.
+    pub fn stop(&self) {
+        self.send(Command::Stop);
+    }
+
+    /// Pauses computing between steps, or goes on.
+    pub fn set_paused(&self, paused: bool) {
+        self.send(Command::SetPaused(paused));
+    }
+
+    /// Sets the share of the time spent computing, 0 to 1.
+    pub fn set_throttle(&self, share: f64) {
+        self.send(Command::SetShare(share));
+    }
+
+    fn send(&self, command: Command) {
+        // A worker that has ended needs no commands.
+        let _ = self.0.unbounded_send(command);
+    }
+}
+
+/// What lives as long as the worker, shared by the futures of its sessions.
+pub(crate) struct Core<P, G> {
+    pub(crate) config: WorkerConfig,
+    pub(crate) platform: P,
+    pub(crate) key: NodeKey,
+    pub(crate) relay: (PeerId, NodeId),
+    pub(crate) classes: Vec<Class>,
+    pub(crate) devices: futures::lock::Mutex<Devices<G>>,
+    pub(crate) pace: Pace,
+    pub(crate) cache: RefCell<BlobCache>,
+    pub(crate) outputs: Outputs,
+    pub(crate) pending: RefCell<PendingResults>,
+    pub(crate) stats: RefCell<Stats>,
+    pub(crate) faults_in_a_row: Cell<u32>,
+    on_event: RefCell<Box<dyn FnMut(Event)>>,
+}
+
+impl<P: Platform, G: Backend> Core<P, G> {
+    pub(crate) fn emit(&self, event: Event) {
+        (self.on_event.borrow_mut())(event);
+    }
+
+    pub(crate) fn payout_binding(&self) -> Option<Vec<u8>> {
+        let payout = self.config.payout?;
+        let issued_at_s = self.platform.unix_time_s();
+        let binding = PayoutBinding { address: payout.address.to_vec(), chain_id: payout.chain_id, issued_at_s };
+        Some(self.key.seal_bytes(&binding))
+    }
+
+    /// Carries out a command that needs no session; returns whether it is a stop.
+    pub(crate) fn obey(&self, command: Command) -> bool {
+        match command {
+            Command::Stop => return true,
+            Command::SetPaused(paused) => self.pace.set_paused(paused),
+            Command::SetShare(share) => self.pace.set_share(share),
+        }
+        false
+    }
+}
+
+/// A worker that has not been run yet.
+pub struct Worker<P, G> {
+    core: Core<P, G>,
+    network: Network,
+    streams: Streams,
+    commands: mpsc::UnboundedReceiver<Command>,
+}
+
+impl<P: Platform, G: Backend> Worker<P, G> {
+    /// Makes a worker and its handle. `transport` must authenticate with the key of the configuration's seed, as
+    /// [`Worker::keypair`] gives it; `on_event` is called from within [`Worker::run`].
+    ///
+    /// # Errors
+    /// A configuration that cannot work.
+    pub fn new(
+        config: WorkerConfig,
+        platform: P,
+        transport: BoxedTransport,
+        devices: Devices<G>,
+        on_event: impl FnMut(Event) + 'static,
+    ) -> Result<(Self, WorkerHandle), ConfigError> {
+        let relay = config.check()?;
+        let keypair = Self::keypair(&config.seed);
+        let (network, streams) = Network::new(&platform, &keypair, transport, relay.0, &config.agent);
+        let (handle, commands) = mpsc::unbounded();
+        let classes = if config.classes.is_empty() { devices.classes() } else { config.classes.clone() };
+        let core = Core {
+            key: NodeKey::from_seed(&config.seed, config.network.clone()),
+            relay,
+            classes,
+            devices: futures::lock::Mutex::new(devices),
+            pace: Pace::new(),
+            cache: RefCell::new(BlobCache::new(config.cache_bytes)),
+            outputs: Outputs::default(),
+            pending: RefCell::default(),
+            stats: RefCell::default(),
+            faults_in_a_row: Cell::new(0),
+            on_event: RefCell::new(Box::new(on_event)),
+            platform,
+            config,
+        };
+        Ok((Self { core, network, streams, commands }, WorkerHandle(handle)))
+    }
+
+    /// The libp2p key of a seed.
+    pub fn keypair(seed: &[u8; 32]) -> Keypair {
+        peer::keypair(seed)
+    }
+
+    /// This worker's node id.
+    pub fn node_id(&self) -> NodeId {
+        self.core.key.node_id()
+    }
+
+    /// Works until stopped. Lost connections are dialled again for ever.
+    ///
+    /// # Errors
+    /// What no reconnect would change: the relay refuses this worker, or is of another network.
+    pub async fn run(mut self) -> Result<(), WorkerError> {
+        let result = self.run_sessions().await;
+        self.network.disconnect();
+        timeout(&self.core.platform, CLOSE_TIMEOUT, self.network.flush()).await;
+        self.core.emit(Event::Stopped);
+        result
+    }
+
+    async fn run_sessions(&mut self) -> Result<(), WorkerError> {
+        let mut attempt = 0;
+        loop {
+            self.core.emit(Event::Connecting { attempt });
+            let reason = match self.connect().await {
+                Connected::Stopped => return Ok(()),
+                Connected::Failed(reason) => reason,
+                Connected::Yes => match self.hold_session().await {
+                    SessionEnd::Stopped => return Ok(()),
+                    SessionEnd::Refused(error) => return Err(error),
+                    SessionEnd::Lost { reason, welcomed } => {
+                        if welcomed {
+                            attempt = 0;
+                        }
+                        reason
+                    }
+                },
+            };
+            self.network.disconnect();
+            let delay = reconnect_delay(attempt, &self.core.key.node_id());
+            attempt += 1;
+            self.core.emit(Event::Disconnected { reason, retry_ms: delay.as_millis() as u64 });
+            if self.wait(delay).await {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Connected {
+        let core = &self.core;
+        let dial = timeout(&core.platform, DIAL_TIMEOUT, self.network.connect(&core.config.relay)).fuse();
+        let mut dial = std::pin::pin!(dial);
+        loop {
+            futures::select_biased! {
+                command = self.commands.select_next_some() => if core.obey(command) { return Connected::Stopped },
+                connected = dial => return match connected {
+                    Some(Ok(())) => Connected::Yes,
+                    Some(Err(reason)) => Connected::Failed(reason),
+                    None => Connected::Failed(format!("no connection within {} s", DIAL_TIMEOUT.as_secs())),
+                },
+            }
+        }
+    }
+
+    async fn hold_session(&mut self) -> SessionEnd {
+        let mut welcomed = false;
+        let drive = self.network.drive().fuse();
+        let session = session::run(&self.core, &mut self.streams, &mut self.commands, &mut welcomed).fuse();
+        let (mut drive, mut session) = (std::pin::pin!(drive), Box::pin(session));
+        let closed = futures::select_biased! {
+            end = session => return end,
+            reason = drive => reason,
+        };
+        drop(session);
+        SessionEnd::Lost { reason: closed, welcomed }
+    }
+
+    /// Waits out a delay while the network and the handle are attended to; returns whether to stop.
+    async fn wait(&mut self, delay: Duration) -> bool {
+        let sleep = self.core.platform.sleep(delay).fuse();
+        let closing = self.network.flush().fuse();
+        let (mut sleep, mut closing) = (std::pin::pin!(sleep), std::pin::pin!(closing));
+        loop {
+            futures::select_biased! {
+                command = self.commands.select_next_some() => if self.core.obey(command) { return true },
+                () = sleep => return false,
+                () = closing => {}
+            }
+        }
+    }
+}
+
+enum Connected {
+    Yes,
+    Failed(String),
+    Stopped,
+}
+
+fn reconnect_delay(attempt: u32, node: &NodeId) -> Duration {
+    let base = RECONNECT_DELAY.saturating_mul(1 << attempt.min(16)).min(MAX_RECONNECT_DELAY);
+    let spread = blake3::hash(&[&node.0[..], &attempt.to_le_bytes()].concat());
+    base + base.mul_f64(f64::from(spread.as_bytes()[0]) / 512.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reconnects_back_off_and_spread() {
+        let (a, b) = (NodeId([1; 32]), NodeId([2; 32]));
+        assert_ne!(reconnect_delay(0, &a), reconnect_delay(0, &b));
+        for attempt in 0..40 {
+            let delay = reconnect_delay(attempt, &a);
+            assert!(delay >= RECONNECT_DELAY && delay <= MAX_RECONNECT_DELAY.mul_f64(1.5), "{attempt}: {delay:?}");
+        }
+        assert!(reconnect_delay(30, &a) >= MAX_RECONNECT_DELAY);
+    }
+}
