@@ -31,6 +31,8 @@ pub(crate) struct Phase {
     log: File,
     started: Instant,
     counts: Counts,
+    /// For each program.
+    limit: Duration,
 }
 
 /// One phase when it is over.
@@ -48,7 +50,7 @@ impl Phase {
         let log = File::options().create(true).truncate(true).read(true).write(true).open(&log_path);
         let log = log.with_context(|| format!("cannot write {}", log_path.display()))?;
         println!("▸ {name}");
-        Ok(Self { name, log_path, log, started: Instant::now(), counts: Counts::default() })
+        Ok(Self { name, log_path, log, started: Instant::now(), counts: Counts::default(), limit: PROGRAM_LIMIT })
     }
 
     /// Writes to the log and to the terminal.
@@ -114,9 +116,9 @@ impl Phase {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }
-            if started.elapsed() > PROGRAM_LIMIT {
+            if started.elapsed() > self.limit {
                 end(&mut child, own_group);
-                bail!("{shown} took more than {} minutes and was ended", PROGRAM_LIMIT.as_secs() / 60);
+                bail!("{shown} took more than {} s and was ended", self.limit.as_secs());
             }
             if started.elapsed() > HEARTBEAT * beats {
                 beats += 1;
@@ -207,6 +209,17 @@ mod tests {
     fn a_program_that_fails_without_counting_is_one_failure() {
         let (counts, good) = with_phase("failing", |phase| phase.run(&mut Command::new("false")));
         assert!(!good);
+        assert_eq!(counts, Counts { passed: 0, failed: 1 });
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let started = Instant::now();
+        let (counts, good) = with_phase("hanging", |phase| {
+            phase.limit = Duration::from_millis(100);
+            phase.run(Command::new("sleep").arg("60"))
+        });
+        assert!(!good && started.elapsed() < Duration::from_secs(30));
         assert_eq!(counts, Counts { passed: 0, failed: 1 });
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
@@ -10,12 +11,13 @@ use super::{Ready, doing, ready};
 use crate::exec;
 use crate::workspace::Workspace;
 
+/// What the strictest of our packages, the page's bundler, runs on.
+const NODE: (u32, u32) = (20, 19);
+
 /// Runs `npm ci` if what is installed is not what the lock file names.
 pub(super) fn ensure(workspace: &Workspace) -> Result<Ready<()>> {
     let root = &workspace.root;
-    if exec::find_program(&["node"]).is_none() || exec::find_program(&["npm"]).is_none() {
-        bail!("Node.js is missing: install version 20 or newer with npm, from https://nodejs.org");
-    }
+    check_node()?;
     let wanted = packages(&root.join("package-lock.json"))?;
     let installed = packages(&root.join("node_modules/.package-lock.json")).unwrap_or_default();
     let Some(reason) = difference(&wanted, &installed) else {
@@ -24,6 +26,24 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<Ready<()>> {
     doing(&format!("npm ci ({reason})"));
     exec::run(exec::command_in(root, "npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))?;
     ready((), format!("{} installed", packages(&root.join("node_modules/.package-lock.json"))?.len()))
+}
+
+fn check_node() -> Result<()> {
+    let remedy = format!("install Node.js {}.{} or newer with npm, from https://nodejs.org", NODE.0, NODE.1);
+    if exec::find_program(&["node"]).is_none() || exec::find_program(&["npm"]).is_none() {
+        bail!("Node.js or npm is missing: {remedy}");
+    }
+    let printed = exec::output(Command::new("node").arg("--version"))?;
+    if node_version(&printed).is_none_or(|version| version < NODE) {
+        bail!("Node.js here is {}: {remedy}", printed.trim());
+    }
+    Ok(())
+}
+
+/// Major and minor number in `v20.19.2`.
+fn node_version(printed: &str) -> Option<(u32, u32)> {
+    let mut numbers = printed.trim().strip_prefix('v')?.split('.').map_while(|part| part.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
 }
 
 /// The packages that a lock file (version 3) lists by the path they are installed at. npm keeps such a file of what it
@@ -60,6 +80,14 @@ mod tests {
 
     fn reason(wanted: Value, installed: Value) -> Option<String> {
         difference(wanted.as_object().unwrap(), installed.as_object().unwrap())
+    }
+
+    #[test]
+    fn an_old_node_is_told_from_a_new_one() {
+        assert_eq!(node_version("v20.19.2\n"), Some(NODE));
+        assert!(node_version("v20.9.0").is_some_and(|version| version < NODE));
+        assert!(node_version("v24.1.0").is_some_and(|version| version > NODE));
+        assert_eq!(node_version("20.19"), None);
     }
 
     #[test]
