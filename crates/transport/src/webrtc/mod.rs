@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod fingerprint;
 pub mod frame;
 pub mod limits;
+pub mod sdp;
 
 mod noise;
 mod stream_core;
