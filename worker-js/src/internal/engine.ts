@@ -1,0 +1,194 @@
+/**
+ * Loaded on start: checks the options, asks the relay how to join, starts the worker script and translates between it
+ * and the page. Holds the page's half of WebRTC, because peer connections do not exist in workers.
+ */
+import type { Power, VolunteerEvent, VolunteerOptions, VolunteerState } from '../public/types.ts';
+import { isChecksummedAddress } from './checksum.ts';
+import type { CoreConfig, CoreEvent } from './core.ts';
+import { VolunteerError } from './errors.ts';
+import { nodeSeed } from './identity.ts';
+import { joinSecretBytes } from './join-link.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+import { askRelay, tabAddresses } from './relay.ts';
+
+import { nextState, progressOf, unitEvent } from './session.ts';
+import { Throughput } from './throughput.ts';
+import { serveWebRtc } from '../webrtc/bridge.ts';
+
+/** A core that cannot give its leases back in this time is ended; the relay's leases expire by themselves. */
+const STOP_TIMEOUT_MS = 3_000;
+
+/** Share of the time that one core computes. */
+const SHARES: Readonly<Record<Power, number>> = { gentle: 0.25, normal: 0.6, full: 1 };
+
+const AGENT = '@shoal/worker/0.1.0';
+
+export interface EngineHost {
+  readonly emit: (event: VolunteerEvent) => void;
+  readonly state: () => VolunteerState;
+  /** False once the page has asked for something else. */
+  readonly isWanted: () => boolean;
+}
+
+export interface Engine {
+  stop(): Promise<void>;
+  setPaused(paused: boolean): void;
+  setPower(power: Power): void;
+}
+
+export async function startEngine(options: VolunteerOptions, host: EngineHost): Promise<Engine> {
+  const secret = checkedSecret(options.joinSecret);
+  const payoutAddress = checkedAddress(options.payoutAddress);
+  if (typeof RTCPeerConnection === 'undefined') {
+    throw new VolunteerError('no_webrtc', 'this browser has no WebRTC, or it is switched off');
+  }
+  const relay = await askRelay(options.relayUrl ?? location.origin);
+  host.emit({ type: 'relay', relay });
+  if (relay.private && secret === null) {
+    throw new VolunteerError('join_secret_needed', 'this swarm is private: open the link that you were invited with');
+  }
+  const addresses = tabAddresses(relay);
+  if (addresses.length === 0) {
+    throw new VolunteerError('relay_has_no_tab_address', 'this relay announces no address that a tab can connect to');
+  }
+  const config: CoreConfig = {
+    seed: await nodeSeed(),
+    network: relay.network,
+    relay: addresses,
+    join_secret: secret,
+    payout: payoutAddress === null || relay.chain === null ? null : { address: payoutAddress, chain_id: relay.chain.chainId },
+    agent: AGENT,
+    site: options.site ?? location.origin,
+    use_gpu: options.useGpu ?? true,
+  };
+  host.emit({ type: 'state', state: { kind: 'starting', step: 'program' } });
+  return new TabEngine(config, options, host);
+}
+
+class TabEngine implements Engine {
+  readonly #host: EngineHost;
+  readonly #worker: Worker;
+  readonly #throughput = new Throughput();
+  readonly #ended: Promise<void>;
+  readonly #closing: (() => void)[] = [];
+  #markEnded: () => void = () => undefined;
+  #pausedByPage = false;
+  #pausedByHidden = false;
+
+  constructor(config: CoreConfig, options: VolunteerOptions, host: EngineHost) {
+    this.#host = host;
+    this.#ended = new Promise((resolve) => {
+      this.#markEnded = resolve;
+    });
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'shoal' });
+    this.#worker.onmessage = (message: MessageEvent<FromWorker>) => this.#receive(message.data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#crash('program_crashed', event.message === '' ? 'the worker script ended unexpectedly' : event.message);
+    };
+    const rtc = new MessageChannel();
+    this.#closing.push(serveWebRtc(rtc.port1));
+    this.#post({ type: 'start', config, rtc: rtc.port2, useGpu: config.use_gpu }, [rtc.port2]);
+    if (options.pauseWhenHidden ?? false) this.#watchVisibility();
+  }
+
+  async stop(): Promise<void> {
+    this.#post({ type: 'stop' });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, STOP_TIMEOUT_MS);
+    });
+    await Promise.race([this.#ended, timeout]);
+    clearTimeout(timer);
+    this.#close();
+  }
+
+  setPaused(paused: boolean): void {
+    this.#pausedByPage = paused;
+    this.#applyPause();
+  }
+
+  setPower(power: Power): void {
+    this.#post({ type: 'share', share: SHARES[power] });
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case 'device':
+        this.#host.emit({ type: 'device', device: message.device });
+        break;
+      case 'core':
+        this.#follow(message.event);
+        break;
+      case 'failed':
+        this.#crash(message.error.code, message.error.message);
+        break;
+      case 'ended':
+        this.#markEnded();
+        break;
+    }
+  }
+
+  #follow(event: CoreEvent): void {
+    if (event.type === 'connected') this.#host.emit({ type: 'node', node: event.node });
+    if (event.type === 'stats') {
+      const now = performance.now();
+      this.#throughput.add(now, event.computed_ops);
+      this.#host.emit({ type: 'progress', progress: progressOf(event, this.#throughput.perSecond(now)) });
+    }
+    const unit = unitEvent(event);
+    if (unit !== null) this.#host.emit(unit);
+    const state = nextState(this.#host.state(), event);
+    if (state !== null) this.#host.emit({ type: 'state', state });
+  }
+
+  #watchVisibility(): void {
+    const update = (): void => {
+      this.#pausedByHidden = document.hidden;
+      this.#applyPause();
+    };
+    document.addEventListener('visibilitychange', update);
+    this.#closing.push(() => document.removeEventListener('visibilitychange', update));
+    update();
+  }
+
+  #applyPause(): void {
+    const paused = this.#pausedByPage || this.#pausedByHidden;
+    this.#post({ type: 'pause', paused });
+    if (paused) {
+      this.#host.emit({ type: 'state', state: { kind: 'paused', by: this.#pausedByPage ? 'page' : 'hidden' } });
+    } else if (this.#host.state().kind === 'paused') {
+      this.#host.emit({ type: 'state', state: { kind: 'waiting', reason: '' } });
+    }
+  }
+
+  #crash(code: ConstructorParameters<typeof VolunteerError>[0], message: string): void {
+    this.#markEnded();
+    this.#close();
+    this.#host.emit({ type: 'error', error: { code, message } });
+  }
+
+  #close(): void {
+    for (const close of this.#closing.splice(0)) close();
+    this.#worker.terminate();
+  }
+
+  #post(message: ToWorker, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(message, transfer);
+  }
+}
+
+function checkedSecret(secret: string | undefined): Uint8Array | null {
+  if (secret === undefined) return null;
+  const bytes = joinSecretBytes(secret);
+  if (bytes === null) throw new VolunteerError('join_secret_malformed', 'the join link is damaged: ask for a new one');
+  return bytes;
+}
+
+function checkedAddress(address: string | undefined): string | null {
+  if (address === undefined || address === '') return null;
+  if (!isChecksummedAddress(address)) {
+    throw new VolunteerError('payout_address_malformed', `${address} is no EVM address, or it is misspelt`);
+  }
+  return address;
+}
