@@ -11,6 +11,10 @@ use crate::cargo;
 use crate::runner::Runner;
 use crate::workspace::Workspace;
 
+/// Lints that speak of code that others call. Clippy's `allow-unwrap-in-tests` knows functions marked as tests, but not
+/// the helpers beside them in a `tests` folder, and modules that tests share are `pub` by custom.
+const NOT_IN_TESTS: [&str; 3] = ["clippy::unwrap_used", "unreachable_pub", "missing_docs"];
+
 pub(super) fn check_format(workspace: &Workspace, runner: &mut dyn Runner) -> Result<Vec<Violation>> {
     let printed =
         runner.capture(cargo::bare(workspace).args(["fmt", "--all", "--", "--check", "--files-with-diff"]))?;
@@ -53,14 +57,13 @@ fn diagnostic(line: &str) -> Option<Violation> {
     // "2 warnings emitted" and the like have no place.
     let span = message["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)?;
     let file = Path::new(span["file_name"].as_str()?);
-    if message["code"]["code"] == "clippy::unwrap_used" && is_integration_test(file) {
+    if is_integration_test(file) && message["code"]["code"].as_str().is_some_and(|code| NOT_IN_TESTS.contains(&code)) {
         return None;
     }
     let line = usize::try_from(span["line_start"].as_u64()?).ok()?;
     Some(Violation::new(file, line, format!("{text}{code}")))
 }
 
-/// Clippy's `allow-unwrap-in-tests` knows functions marked as tests, not the helpers beside them in a `tests` folder.
 fn is_integration_test(file: &Path) -> bool {
     file.components().any(|part| part.as_os_str() == "tests")
 }
