@@ -81,6 +81,7 @@ pub(crate) struct Core<P, G> {
     pub(crate) pending: RefCell<PendingResults>,
     pub(crate) stats: RefCell<Stats>,
     pub(crate) faults_in_a_row: Cell<u32>,
+    stopping: Cell<bool>,
     on_event: RefCell<Box<dyn FnMut(Event)>>,
 }
 
@@ -99,7 +100,10 @@ impl<P: Platform, G: Backend> Core<P, G> {
     /// Carries out a command that needs no session; returns whether it is a stop.
     pub(crate) fn obey(&self, command: Command) -> bool {
         match command {
-            Command::Stop => return true,
+            Command::Stop => {
+                self.stopping.set(true);
+                return true;
+            }
             Command::SetPaused(paused) => self.pace.set_paused(paused),
             Command::SetShare(share) => self.pace.set_share(share),
         }
@@ -144,6 +148,7 @@ impl<P: Platform, G: Backend> Worker<P, G> {
             pending: RefCell::default(),
             stats: RefCell::default(),
             faults_in_a_row: Cell::new(0),
+            stopping: Cell::new(false),
             on_event: RefCell::new(Box::new(on_event)),
             platform,
             config,
@@ -183,6 +188,8 @@ impl<P: Platform, G: Backend> Worker<P, G> {
                 Connected::Yes => match self.hold_session().await {
                     SessionEnd::Stopped => return Ok(()),
                     SessionEnd::Refused(error) => return Err(error),
+                    // A stopped worker does not come back for what it lost.
+                    SessionEnd::Lost { .. } if self.core.stopping.get() => return Ok(()),
                     SessionEnd::Lost { reason, welcomed } => {
                         if welcomed {
                             attempt = 0;
