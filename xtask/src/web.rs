@@ -29,19 +29,23 @@ const WASM_FEATURES: [&str; 7] = [
     "--enable-multivalue",
 ];
 
+/// Where the npm package takes its module from.
+const PACKAGED: &str = "worker-js/wasm";
+
 /// Which module is built, and where its bindings go.
 pub(crate) struct Build {
     /// The profile `web` and wasm-opt, instead of the profile of the tests.
     pub(crate) release: bool,
     /// Cargo features of `shoal-wasm`.
     pub(crate) features: Option<String>,
-    /// Folder of the bindings, relative to the root.
+    /// Folder of the bindings, relative to the root. A module that goes elsewhere than into the npm package is a variant
+    /// for a test, and only it is built.
     pub(crate) out: PathBuf,
 }
 
 impl Default for Build {
     fn default() -> Self {
-        Self { release: false, features: None, out: "worker-js/wasm".into() }
+        Self { release: false, features: None, out: PACKAGED.into() }
     }
 }
 
@@ -62,10 +66,13 @@ pub(crate) fn command(workspace: &Workspace, args: Vec<OsString>) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// The module, then every npm package that exists.
+/// The module, then every npm package that exists and takes it.
 pub(crate) fn all(workspace: &Workspace, tools: &WebTools, build: &Build, runner: &mut dyn Runner) -> Result<()> {
     let module = bindings(workspace, tools, build, runner)?;
     print_size(workspace, &module)?;
+    if build.out != Path::new(PACKAGED) {
+        return Ok(());
+    }
     for package in PACKAGES {
         npm(workspace, package, "build", runner)?;
     }
@@ -81,13 +88,12 @@ pub(crate) fn all(workspace: &Workspace, tools: &WebTools, build: &Build, runner
 }
 
 /// Runs a script of an npm package of ours; says so when there is no such package.
-pub(crate) fn npm(workspace: &Workspace, package: &str, script: &str, runner: &mut dyn Runner) -> Result<bool> {
+fn npm(workspace: &Workspace, package: &str, script: &str, runner: &mut dyn Runner) -> Result<()> {
     if !workspace.root.join(package).join("package.json").is_file() {
         println!("  skipped: {package} has no package.json");
-        return Ok(false);
+        return Ok(());
     }
-    runner.run(exec::command_in(&workspace.root, "npm").args(["run", script, "-w", package]))?;
-    Ok(true)
+    runner.run(exec::command_in(&workspace.root, "npm").args(["run", script, "-w", package]))
 }
 
 /// Compiles and binds; returns the bound module.
