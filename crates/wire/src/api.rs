@@ -147,3 +147,54 @@ pub struct ChainInfo {
     /// Distributor contract, `0x…`.
     pub distributor: String,
 }
+
+/// What nodes have earned, and the claims that pay it. Amounts are base units of the token as decimal text: JSON numbers
+/// lose digits above 2^53.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RewardsInfo {
+    /// Epoch in force on chain that the claims belong to, 0 before the first.
+    pub epoch: u64,
+    /// Its Merkle root, `0x…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// Everything earned that has an address to be paid at, posted or not.
+    pub payable: String,
+    /// Earned by nodes that have no payout address yet.
+    pub held: String,
+    /// Claims against the epoch in force.
+    pub claims: Vec<RewardClaim>,
+    /// Where to claim, if a chain is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ChainInfo>,
+}
+
+/// One claim; the JSON of `shoal_ledger::Claim`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RewardClaim {
+    /// Epoch whose root the proof leads to.
+    pub epoch: u64,
+    /// Keccak-256 of the node id, `0x…`.
+    pub node_hash: String,
+    /// Where it is paid, `0x…`.
+    pub payout: String,
+    /// Everything earned there since the beginning, paid or not, base units.
+    pub cumulative: String,
+    /// Siblings from the leaf up, `0x…` each.
+    pub proof: Vec<String>,
+}
+
+/// What `shoal-relay --ready-file` writes once everything listens: for whoever started the relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayReady {
+    /// How to join.
+    pub join: JoinInfo,
+    /// URL of the HTTP side, with the port it really has, such as `http://127.0.0.1:7040`.
+    pub http: String,
+    /// File that holds a private swarm's secret, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_secret_file: Option<String>,
+    /// File that holds the operator's bearer token, which is asked for when HTTP is not bound to loopback.
+    pub api_token_file: String,
+}

@@ -1,0 +1,90 @@
+//! Settings of a relay: a flag wins over the environment, the environment over the TOML file, the file over the
+//! default. Unknown keys are refused. Each effective value remembers where it came from, for `config explain`.
+
+mod layer;
+mod resolve;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+pub use layer::{Layer, ListenAddr, LogFormat};
+pub use resolve::{ConfigError, Explained, Resolved, Source, resolve};
+
+/// Default port of the HTTP API and the volunteer page.
+pub const DEFAULT_HTTP_PORT: u16 = 7040;
+
+/// Default port of the swarm: TCP and UDP alike.
+pub const DEFAULT_SWARM_PORT: u16 = 7041;
+
+/// Default time between two reward epochs, seconds: an epoch costs one transaction, whatever it pays.
+pub const DEFAULT_EPOCH_SECONDS: u64 = 60;
+
+/// Everything that decides how a relay runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Folder of keys, database and blobs.
+    pub data_dir: PathBuf,
+    /// Network name that signatures cover.
+    pub network: String,
+    /// Where HTTP listens.
+    pub http_addr: SocketAddr,
+    /// Where libp2p over TCP listens.
+    pub tcp_addr: ListenAddr,
+    /// Where WebRTC listens (UDP).
+    pub webrtc_addr: ListenAddr,
+    /// Hosts or addresses to announce instead of those of the interfaces.
+    pub advertise: Vec<std::net::IpAddr>,
+    /// Whether joining needs the secret in the data folder.
+    pub private: bool,
+    /// Folder of the volunteer page.
+    pub web_dir: Option<PathBuf>,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// Which logs are written, in `tracing-subscriber`'s directive syntax.
+    pub log_filter: String,
+    /// Validations at once.
+    pub validators: usize,
+    /// Whether rewards are posted to a chain.
+    pub rewards: bool,
+    /// JSON-RPC URL; without one a local anvil is started.
+    pub chain_url: Option<String>,
+    /// File with the hexadecimal secp256k1 key that posts epochs.
+    pub chain_key_file: Option<PathBuf>,
+    /// Deployment file with the contracts' addresses.
+    pub deployment: Option<PathBuf>,
+    /// The anvil program, if not the one found by itself.
+    pub anvil: Option<PathBuf>,
+    /// Time between epochs.
+    pub epoch: Duration,
+    /// File that receives the join info when everything listens.
+    pub ready_file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self {
+            data_dir: PathBuf::from("shoal-data"),
+            network: shoal_wire::version::DEFAULT_NETWORK.to_owned(),
+            http_addr: loopback(DEFAULT_HTTP_PORT),
+            tcp_addr: ListenAddr::On(loopback(DEFAULT_SWARM_PORT)),
+            webrtc_addr: ListenAddr::On(loopback(DEFAULT_SWARM_PORT)),
+            advertise: Vec::new(),
+            private: false,
+            web_dir: None,
+            log_format: LogFormat::Text,
+            log_filter: "info".to_owned(),
+            validators: 1,
+            rewards: true,
+            chain_url: None,
+            chain_key_file: None,
+            deployment: None,
+            anvil: None,
+            epoch: Duration::from_secs(DEFAULT_EPOCH_SECONDS),
+            ready_file: None,
+        }
+    }
+}

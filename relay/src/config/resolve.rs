@@ -1,0 +1,261 @@
+//! Puts the layers on top of each other and checks the outcome.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{ArgMatches, parser::ValueSource};
+use shoal_wire::limits::MAX_NETWORK_LEN;
+
+use super::{Config, Layer};
+
+/// Where an effective value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing set it.
+    Default,
+    /// The TOML file.
+    File(PathBuf),
+    /// This environment variable.
+    Environment(String),
+    /// This flag.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// One setting as `config explain` prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// Key in the file.
+    pub key: &'static str,
+    /// Effective value.
+    pub value: String,
+    /// Who set it.
+    pub source: Source,
+}
+
+/// The outcome of all layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Effective settings.
+    pub config: Config,
+    /// Each of them with its source.
+    pub explained: Vec<Explained>,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML of this shape; names the key.
+    #[error("{}: {source}", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Why, with line and key.
+        source: Box<toml::de::Error>,
+    },
+    /// A value out of range.
+    #[error("{key} is {value}, allowed is {allowed}")]
+    OutOfRange {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+}
+
+/// Most validations at once: more than any machine has cores is a misspelling.
+const MAX_VALIDATORS: usize = 256;
+
+struct Resolver<'a> {
+    matches: &'a ArgMatches,
+    file: Option<&'a Path>,
+    explained: Vec<Explained>,
+}
+
+impl Resolver<'_> {
+    fn source(&self, key: &str, flagged: bool, filed: bool) -> Source {
+        if flagged {
+            if self.matches.value_source(key) == Some(ValueSource::EnvVariable) {
+                return Source::Environment(format!("SHOAL_RELAY_{}", variable(key)));
+            }
+            return Source::Flag(format!("--{}", key.replace('_', "-")));
+        }
+        match self.file {
+            Some(path) if filed => Source::File(path.to_owned()),
+            _ => Source::Default,
+        }
+    }
+
+    fn pick<T>(
+        &mut self,
+        key: &'static str,
+        flag: Option<T>,
+        file: Option<T>,
+        default: T,
+        show: impl Fn(&T) -> String,
+    ) -> T {
+        let source = self.source(key, flag.is_some(), file.is_some());
+        let value = flag.or(file).unwrap_or(default);
+        self.explained.push(Explained { key, value: show(&value), source });
+        value
+    }
+}
+
+fn variable(key: &str) -> String {
+    if key == "log_filter" { "LOG".to_owned() } else { key.to_uppercase() }
+}
+
+fn path(value: &Option<PathBuf>) -> String {
+    value.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string())
+}
+
+/// Resolves what the command line and environment gave (`flags`, parsed from `matches`) over the TOML file.
+///
+/// # Errors
+/// A file that cannot be read or has unknown keys; a value out of range.
+pub fn resolve(flags: Layer, matches: &ArgMatches, file_path: Option<&Path>) -> Result<Resolved, ConfigError> {
+    let file = match file_path {
+        Some(path) => read(path)?,
+        None => Layer::default(),
+    };
+    let d = Config::default();
+    let mut r = Resolver { matches, file: file_path, explained: Vec::new() };
+    let config = Config {
+        data_dir: r.pick("data_dir", flags.data_dir, file.data_dir, d.data_dir, |v| v.display().to_string()),
+        network: r.pick("network", flags.network, file.network, d.network, Clone::clone),
+        http_addr: r.pick("http_addr", flags.http_addr, file.http_addr, d.http_addr, ToString::to_string),
+        tcp_addr: r.pick("tcp_addr", flags.tcp_addr, file.tcp_addr, d.tcp_addr, ToString::to_string),
+        webrtc_addr: r.pick("webrtc_addr", flags.webrtc_addr, file.webrtc_addr, d.webrtc_addr, ToString::to_string),
+        advertise: r.pick("advertise", flags.advertise, file.advertise, d.advertise, |v| format!("{v:?}")),
+        private: r.pick("private", flags.private, file.private, d.private, ToString::to_string),
+        web_dir: r.pick("web_dir", flags.web_dir.map(Some), file.web_dir.map(Some), d.web_dir, path),
+        log_format: r
+            .pick("log_format", flags.log_format, file.log_format, d.log_format, |v| format!("{v:?}").to_lowercase()),
+        log_filter: r.pick("log_filter", flags.log_filter, file.log_filter, d.log_filter, Clone::clone),
+        validators: r.pick("validators", flags.validators, file.validators, d.validators, ToString::to_string),
+        rewards: r.pick("rewards", flags.rewards, file.rewards, d.rewards, ToString::to_string),
+        chain_url: r.pick("chain_url", flags.chain_url.map(Some), file.chain_url.map(Some), d.chain_url, |v| {
+            v.clone().unwrap_or_else(|| "none".to_owned())
+        }),
+        chain_key_file: r.pick(
+            "chain_key_file",
+            flags.chain_key_file.map(Some),
+            file.chain_key_file.map(Some),
+            d.chain_key_file,
+            path,
+        ),
+        deployment: r.pick("deployment", flags.deployment.map(Some), file.deployment.map(Some), d.deployment, path),
+        anvil: r.pick("anvil", flags.anvil.map(Some), file.anvil.map(Some), d.anvil, path),
+        epoch: r.pick(
+            "epoch_seconds",
+            flags.epoch_seconds.map(Duration::from_secs),
+            file.epoch_seconds.map(Duration::from_secs),
+            d.epoch,
+            |v| v.as_secs().to_string(),
+        ),
+        ready_file: r.pick("ready_file", flags.ready_file.map(Some), file.ready_file.map(Some), d.ready_file, path),
+    };
+    check(&config)?;
+    Ok(Resolved { config, explained: r.explained })
+}
+
+fn read(path: &Path) -> Result<Layer, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|source| ConfigError::Malformed { path: path.to_owned(), source: Box::new(source) })
+}
+
+fn check(config: &Config) -> Result<(), ConfigError> {
+    if config.network.is_empty() || config.network.len() > MAX_NETWORK_LEN {
+        let value = config.network.clone();
+        return Err(ConfigError::OutOfRange { key: "network", value, allowed: "1 to 64 bytes" });
+    }
+    if !(1..=MAX_VALIDATORS).contains(&config.validators) {
+        let value = config.validators.to_string();
+        return Err(ConfigError::OutOfRange { key: "validators", value, allowed: "1 to 256" });
+    }
+    if config.epoch.is_zero() {
+        return Err(ConfigError::OutOfRange { key: "epoch_seconds", value: "0".to_owned(), allowed: "1 or more" });
+    }
+    if config.chain_url.is_some() && (config.chain_key_file.is_none() || config.deployment.is_none()) {
+        let (key, value) = ("chain_url", "set without chain_key_file and deployment".to_owned());
+        return Err(ConfigError::OutOfRange { key, value, allowed: "only together with both" });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn resolved(args: &[&str], toml: &str) -> Result<Resolved, ConfigError> {
+        let command = Layer::augment_args(clap::Command::new("test"));
+        let matches = command.get_matches_from([&["test"], args].concat());
+        let flags = Layer::from_arg_matches(&matches).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("relay.toml");
+        std::fs::write(&path, toml).unwrap();
+        resolve(flags, &matches, Some(&path))
+    }
+
+    fn source(resolved: &Resolved, key: &str) -> Source {
+        resolved.explained.iter().find(|e| e.key == key).unwrap().source.clone()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let r = resolved(&["--network", "flagged"], "network = 'filed'\nvalidators = 3\ntcp_addr = 'off'").unwrap();
+        assert_eq!(r.config.network, "flagged");
+        assert_eq!(source(&r, "network"), Source::Flag("--network".to_owned()));
+        assert_eq!(r.config.validators, 3);
+        assert!(matches!(source(&r, "validators"), Source::File(_)));
+        assert_eq!(r.config.tcp_addr, super::super::ListenAddr::Off);
+        assert_eq!(source(&r, "epoch_seconds"), Source::Default);
+    }
+
+    #[test]
+    fn every_setting_is_explained() {
+        let explained = resolved(&[], "").unwrap().explained;
+        let command = Layer::augment_args(clap::Command::new("test"));
+        let mut flags: Vec<_> = command.get_arguments().map(|a| a.get_id().to_string()).collect();
+        let mut keys: Vec<_> = explained.iter().map(|e| e.key.to_owned()).collect();
+        flags.sort();
+        keys.sort();
+        assert_eq!(flags, keys);
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_refused_by_name() {
+        let error = resolved(&[], "netwrok = 'x'").unwrap_err().to_string();
+        assert!(error.contains("netwrok"), "{error}");
+        let error = resolved(&["--validators", "0"], "").unwrap_err().to_string();
+        assert_eq!(error, "validators is 0, allowed is 1 to 256");
+        let error = resolved(&["--chain-url", "http://x"], "").unwrap_err().to_string();
+        assert!(error.contains("chain_key_file"), "{error}");
+    }
+}

@@ -1,0 +1,69 @@
+//! Units of rounds.
+
+use shoal_wire::{
+    ids::{BlobId, JobId, NodeId, UnitId},
+    unit::CheckedUnit,
+};
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use super::{
+    Store, StoreError,
+    rows::{optional_id, unsigned},
+};
+
+/// A unit as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitRow {
+    /// The unit.
+    pub unit: CheckedUnit,
+    /// Its accepted output and whose it is; present once the unit is closed.
+    pub accepted: Option<(BlobId, NodeId)>,
+}
+
+impl Store {
+    /// Units of a round by index.
+    pub async fn round_units(&self, job: &JobId, round: u32) -> Result<Vec<UnitRow>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM units WHERE job = ? AND round = ? ORDER BY position")
+            .bind(&job.0[..])
+            .bind(round)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(unit_row).collect()
+    }
+
+    /// One unit.
+    pub async fn unit(&self, unit: &UnitId) -> Result<Option<UnitRow>, StoreError> {
+        let row =
+            sqlx::query("SELECT * FROM units WHERE id = ?").bind(&unit.0[..]).fetch_optional(&self.reader).await?;
+        row.as_ref().map(unit_row).transpose()
+    }
+
+    /// Units of a round that are accepted.
+    pub async fn count_accepted(&self, job: &JobId, round: u32) -> Result<u32, StoreError> {
+        let row = sqlx::query("SELECT count(*) AS n FROM units WHERE job = ? AND round = ? AND output IS NOT NULL")
+            .bind(&job.0[..])
+            .bind(round)
+            .fetch_one(&self.reader)
+            .await?;
+        unsigned(&row, "n")
+    }
+
+    /// Reference operations of a job's accepted units.
+    pub async fn verified_ops(&self, job: &JobId) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT coalesce(sum(reference_ops), 0) AS ops FROM units WHERE job = ? AND output IS NOT NULL",
+        )
+        .bind(&job.0[..])
+        .fetch_one(&self.reader)
+        .await?;
+        unsigned(&row, "ops")
+    }
+}
+
+fn unit_row(row: &SqliteRow) -> Result<UnitRow, StoreError> {
+    let bytes: &[u8] = row.try_get("bytes")?;
+    let unit = CheckedUnit::decode(bytes)
+        .map_err(|error| StoreError::Corrupt { column: "bytes", found: error.to_string() })?;
+    let accepted = optional_id(row, "output")?.zip(optional_id(row, "worker")?);
+    Ok(UnitRow { unit, accepted })
+}

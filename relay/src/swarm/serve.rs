@@ -1,0 +1,109 @@
+//! Serving blobs to workers that have a session.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use libp2p::{PeerId, swarm::Stream};
+use libp2p_stream::IncomingStreams;
+use shoal_transport::{
+    blob::{Blob, BlobSource, serve},
+    peer::node_id,
+};
+use shoal_wire::{ids::BlobId, limits::MAX_BLOB_STREAMS_PER_PEER};
+
+use crate::context::Context;
+
+/// Longest transfer: the largest blob at 2 Mbit/s. Whoever is slower resumes.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(1200);
+
+/// Blobs kept hashed in memory, bytes: the parameters of the current rounds, which every worker fetches.
+const CACHE_LEN: usize = 128 * 1024 * 1024;
+
+/// Takes blob requests for ever.
+pub(super) async fn accept(mut incoming: IncomingStreams, context: Arc<Context>) {
+    let source = Arc::new(Source { context, cache: Mutex::default() });
+    let open: Arc<Mutex<HashMap<PeerId, usize>>> = Arc::default();
+    while let Some((peer, stream)) = incoming.next().await {
+        // Whoever has no session gets nothing: the blobs of a private swarm are private.
+        let known = node_id(&peer).is_ok_and(|node| source.context.is_connected(&node));
+        if !known || !enter(&open, peer) {
+            continue;
+        }
+        let (source, open) = (source.clone(), open.clone());
+        tokio::spawn(async move {
+            transfer(&source, peer, stream).await;
+            leave(&open, peer);
+        });
+    }
+}
+
+async fn transfer(source: &Source, peer: PeerId, stream: Stream) {
+    match tokio::time::timeout(TRANSFER_TIMEOUT, serve(stream, source)).await {
+        Ok(Ok(served)) => source.context.metrics.blob_out(served.sent),
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "blob not served"),
+        Err(_) => tracing::debug!(%peer, "blob transfer too slow"),
+    }
+}
+
+fn enter(open: &Mutex<HashMap<PeerId, usize>>, peer: PeerId) -> bool {
+    let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = open.entry(peer).or_default();
+    let free = *count < MAX_BLOB_STREAMS_PER_PEER;
+    *count += usize::from(free);
+    free
+}
+
+fn leave(open: &Mutex<HashMap<PeerId, usize>>, peer: PeerId) {
+    let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(count) = open.get_mut(&peer) {
+        *count -= 1;
+        if *count == 0 {
+            open.remove(&peer);
+        }
+    }
+}
+
+struct Source {
+    context: Arc<Context>,
+    /// Oldest first.
+    cache: Mutex<VecDeque<Blob>>,
+}
+
+impl BlobSource for Source {
+    async fn blob(&self, id: &BlobId) -> Option<Blob> {
+        if let Some(blob) = self.cached(id) {
+            return Some(blob);
+        }
+        let bytes = match self.context.blobs.get(*id).await {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                tracing::error!(%error, "blob");
+                return None;
+            }
+        };
+        let blob = tokio::task::spawn_blocking(move || Blob::new(bytes)).await.expect("hashing does not panic");
+        self.keep(blob.clone());
+        Some(blob)
+    }
+}
+
+impl Source {
+    fn cached(&self, id: &BlobId) -> Option<Blob> {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.iter().find(|blob| blob.id() == *id).cloned()
+    }
+
+    fn keep(&self, blob: Blob) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.push_back(blob);
+        let mut held: usize = cache.iter().map(|blob| blob.bytes().len()).sum();
+        while held > CACHE_LEN {
+            let Some(oldest) = cache.pop_front() else { return };
+            held -= oldest.bytes().len();
+        }
+    }
+}
