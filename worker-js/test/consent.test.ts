@@ -32,7 +32,11 @@ test('another version, a damaged record, the future and a longer life are no con
   const { store, clock, keeper: consent } = keeper();
   consent.give();
   const good: unknown = JSON.parse(store.getItem('shoal.consent') ?? '');
-  assert.deepEqual(good, { version: CONSENT_VERSION, givenAtMs: clock.now, expiresAtMs: clock.now + CONSENT_LIFETIME_MS });
+  assert.deepEqual(good, {
+    version: CONSENT_VERSION,
+    givenAtMs: clock.now,
+    expiresAtMs: clock.now + CONSENT_LIFETIME_MS,
+  });
   const edits: string[] = [
     JSON.stringify({ ...(good as object), version: CONSENT_VERSION + 1 }),
     JSON.stringify({ ...(good as object), givenAtMs: clock.now + 1 }),

@@ -48,7 +48,14 @@ test('payout addresses are checked down to their checksum', () => {
     assert.ok(isChecksummedAddress(address.toLowerCase()), address);
   }
   assert.ok(!isChecksummedAddress('0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD'));
-  for (const bad of ['', '0x', `0x${'0'.repeat(40)}`, `0x${'1'.repeat(39)}`, `0x${'1'.repeat(41)}`, `0x${'g'.repeat(40)}`]) {
+  for (const bad of [
+    '',
+    '0x',
+    `0x${'0'.repeat(40)}`,
+    `0x${'1'.repeat(39)}`,
+    `0x${'1'.repeat(41)}`,
+    `0x${'g'.repeat(40)}`,
+  ]) {
     assert.ok(!isPayoutAddress(bad) && !isChecksummedAddress(bad), bad);
   }
 });
@@ -70,7 +77,15 @@ test('join info is taken apart, and its addresses for tabs are found', () => {
 });
 
 test('anything else is no join info', () => {
-  const bad: unknown[] = [null, [], 'x', {}, { ...JOIN, addresses: [1] }, { ...JOIN, private: 'no' }, { ...JOIN, chain: {} }];
+  const bad: unknown[] = [
+    null,
+    [],
+    'x',
+    {},
+    { ...JOIN, addresses: [1] },
+    { ...JOIN, private: 'no' },
+    { ...JOIN, chain: {} },
+  ];
   for (const body of bad) assert.equal(parseJoinInfo(body), null, JSON.stringify(body));
 });
 

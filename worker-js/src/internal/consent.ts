@@ -39,7 +39,8 @@ export class ConsentKeeper {
     if (record === null || record.version !== CONSENT_VERSION) return { kind: 'missing' };
     // A record from the future or with a longer life than we give was not written by us.
     const now = this.#now();
-    if (record.givenAtMs > now || record.expiresAtMs - record.givenAtMs > CONSENT_LIFETIME_MS) return { kind: 'missing' };
+    if (record.givenAtMs > now || record.expiresAtMs - record.givenAtMs > CONSENT_LIFETIME_MS)
+      return { kind: 'missing' };
     if (record.expiresAtMs <= now) return { kind: 'expired', expiredAt: new Date(record.expiresAtMs) };
     return { kind: 'given', givenAt: new Date(record.givenAtMs), expiresAt: new Date(record.expiresAtMs) };
   }

@@ -56,7 +56,8 @@ export async function startEngine(options: VolunteerOptions, host: EngineHost): 
     network: relay.network,
     relay: addresses,
     join_secret: secret,
-    payout: payoutAddress === null || relay.chain === null ? null : { address: payoutAddress, chain_id: relay.chain.chainId },
+    payout:
+      payoutAddress === null || relay.chain === null ? null : { address: payoutAddress, chain_id: relay.chain.chainId },
     agent: AGENT,
     site: options.site ?? location.origin,
     use_gpu: options.useGpu ?? true,

@@ -9,9 +9,7 @@ export const JOIN_SECRET_LEN = 32;
 
 /** What the fragment of an address says: nothing about joining, a secret (base64url), or something broken. */
 export type JoinLink =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'secret'; readonly secret: string }
-  | { readonly kind: 'malformed' };
+  { readonly kind: 'none' } | { readonly kind: 'secret'; readonly secret: string } | { readonly kind: 'malformed' };
 
 /** Reads `location.hash`. */
 export function joinSecretOf(fragment: string): JoinLink {

@@ -20,7 +20,10 @@ export async function askRelay(origin: string): Promise<JoinInfo> {
   try {
     body = await response.json();
   } catch {
-    throw new VolunteerError('relay_answer_malformed', `${url.origin} answered /v1/join with something that is not JSON`);
+    throw new VolunteerError(
+      'relay_answer_malformed',
+      `${url.origin} answered /v1/join with something that is not JSON`,
+    );
   }
   const info = parseJoinInfo(body);
   if (info === null) {

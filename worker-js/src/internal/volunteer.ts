@@ -86,13 +86,16 @@ export class PageVolunteer implements Volunteer {
       demandConsent(this.#keeper.status());
       this.#setProgress(NO_PROGRESS);
       this.#setState({ kind: 'starting', step: 'relay' });
-      const engine = await this.#surroundings.startEngine({ ...this.#options, power: this.#power }, {
-        emit: (event) => {
-          if (current()) this.#receive(event);
+      const engine = await this.#surroundings.startEngine(
+        { ...this.#options, power: this.#power },
+        {
+          emit: (event) => {
+            if (current()) this.#receive(event);
+          },
+          state: () => this.#state,
+          isWanted: current,
         },
-        state: () => this.#state,
-        isWanted: current,
-      });
+      );
       if (current()) {
         this.#engine = engine;
         engine.setPower(this.#power);

@@ -95,9 +95,7 @@ export interface JoinInfo {
   readonly chain: ChainInfo | null;
 }
 
-export type UnitOutcome =
-  | { readonly outcome: 'accepted' }
-  | { readonly outcome: 'rejected'; readonly why: string };
+export type UnitOutcome = { readonly outcome: 'accepted' } | { readonly outcome: 'rejected'; readonly why: string };
 
 export type VolunteerEvent =
   | { readonly type: 'state'; readonly state: VolunteerState }
