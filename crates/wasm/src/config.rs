@@ -1,0 +1,122 @@
+//! The configuration object that JavaScript passes in. Unknown fields are refused, so that a misspelling is an error.
+
+use libp2p::Multiaddr;
+use serde::Deserialize;
+use shoal_compute::program::Budget;
+use shoal_node::{Payout, WorkerConfig};
+use shoal_wire::proto::{Class, Platform as PlatformKind};
+
+use crate::error::Failure;
+
+/// What `Worker.start` takes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CoreConfig {
+    /// Ed25519 seed, 32 bytes (`Uint8Array`).
+    seed: Vec<u8>,
+    /// Network name that signatures cover.
+    network: String,
+    /// Multiaddresses of one relay.
+    relay: Vec<String>,
+    /// Secret of a private swarm, 32 bytes, or null.
+    #[serde(default)]
+    join_secret: Option<Vec<u8>>,
+    /// Whom to pay, or null.
+    #[serde(default)]
+    payout: Option<PayoutConfig>,
+    /// Name and version of the software.
+    agent: String,
+    /// Origin of the embedding site, or empty.
+    #[serde(default)]
+    site: String,
+    /// Whether tolerant units may run on the GPU.
+    #[serde(default = "yes")]
+    pub(crate) use_gpu: bool,
+    /// `exact`, `tolerant`; empty or absent for what the devices are made for.
+    #[serde(default)]
+    classes: Vec<String>,
+    /// Operation budget of one unit, reference operations.
+    #[serde(default)]
+    max_unit_ops: Option<u64>,
+    /// Memory budget of one unit, bytes.
+    #[serde(default)]
+    memory_bytes: Option<u64>,
+    /// Bytes of blobs kept in memory.
+    #[serde(default)]
+    cache_bytes: Option<u64>,
+    /// Test-only misbehaviour, by name.
+    #[cfg(feature = "cheat")]
+    #[serde(default)]
+    cheat: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PayoutConfig {
+    /// `0x` and 40 hexadecimal digits; a checksum is the page's business.
+    address: String,
+    /// EVM chain id.
+    chain_id: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl CoreConfig {
+    /// The worker's configuration.
+    pub(crate) fn into_worker_config(self) -> Result<WorkerConfig, Failure> {
+        let relay = self.relay.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?;
+        let mut config = WorkerConfig::new(bytes32("seed", &self.seed)?, relay);
+        config.network = self.network;
+        config.join_secret = self.join_secret.map(|secret| bytes32("join_secret", &secret)).transpose()?;
+        config.payout = self.payout.map(PayoutConfig::parse).transpose()?;
+        config.agent = self.agent;
+        config.site = self.site;
+        config.platform = PlatformKind::Browser;
+        config.classes = self.classes.iter().map(|name| parse_class(name)).collect::<Result<_, _>>()?;
+        config.budget = Budget {
+            reference_ops: self.max_unit_ops.unwrap_or(config.budget.reference_ops),
+            memory_bytes: self.memory_bytes.unwrap_or(config.budget.memory_bytes),
+        };
+        config.cache_bytes = self.cache_bytes.unwrap_or(config.cache_bytes);
+        #[cfg(feature = "cheat")]
+        {
+            let parse = |name: String| {
+                name.parse().map_err(|error| Failure::Config { field: "cheat", reason: format!("{error}") })
+            };
+            config.cheat = self.cheat.map(parse).transpose()?;
+        }
+        Ok(config)
+    }
+}
+
+impl PayoutConfig {
+    fn parse(self) -> Result<Payout, Failure> {
+        let refused = || Failure::Config {
+            field: "payout.address",
+            reason: format!("{:?} is not 0x and 40 hexadecimal digits", self.address),
+        };
+        let digits = self.address.strip_prefix("0x").ok_or_else(refused)?;
+        let bytes = hex::decode(digits).map_err(|_| refused())?;
+        let address = bytes.try_into().map_err(|_| refused())?;
+        Ok(Payout { address, chain_id: self.chain_id })
+    }
+}
+
+fn bytes32(field: &'static str, bytes: &[u8]) -> Result<[u8; 32], Failure> {
+    let refused = || Failure::Config { field, reason: format!("{} bytes, not 32", bytes.len()) };
+    bytes.try_into().map_err(|_| refused())
+}
+
+fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
+    text.parse().map_err(|error| Failure::Config { field: "relay", reason: format!("{text:?}: {error}") })
+}
+
+fn parse_class(name: &str) -> Result<Class, Failure> {
+    match name {
+        "exact" => Ok(Class::Exact),
+        "tolerant" => Ok(Class::Tolerant),
+        _ => Err(Failure::Config { field: "classes", reason: format!("{name:?} is neither exact nor tolerant") }),
+    }
+}

@@ -1,0 +1,129 @@
+//! The worker as an opaque handle.
+
+use std::cell::{Cell, RefCell};
+
+use libp2p::{Transport as _, core::muxing::StreamMuxerBox};
+use serde::Serialize as _;
+use shoal_node::{BoxedTransport, Devices, Event, WorkerHandle};
+use shoal_transport::{peer, webrtc::browser};
+use wasm_bindgen::prelude::*;
+use web_sys::MessagePort;
+
+use crate::{
+    config::CoreConfig,
+    error::Failure,
+    gpu::{self, Gpu},
+    platform::BrowserPlatform,
+};
+
+/// 32 random bytes for a new node identity; the caller keeps them.
+#[wasm_bindgen(js_name = generateSeed)]
+pub fn generate_seed() -> Result<Vec<u8>, JsValue> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| Failure::Random(error.to_string()))?;
+    Ok(seed.to_vec())
+}
+
+/// A worker. Start it once; the promise of `start` settles when it has ended.
+#[wasm_bindgen]
+#[derive(Default)]
+pub struct Worker {
+    started: Cell<bool>,
+    stopped: Cell<bool>,
+    paused: Cell<bool>,
+    share: Cell<Option<f64>>,
+    handle: RefCell<Option<WorkerHandle>>,
+}
+
+#[wasm_bindgen]
+impl Worker {
+    /// A worker that does nothing yet.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        console_error_panic_hook::set_once();
+        Self::default()
+    }
+
+    /// Works until stopped. `rtc` leads to the page's half of WebRTC; `on_event` is called with plain objects.
+    pub async fn start(&self, config: JsValue, rtc: MessagePort, on_event: js_sys::Function) -> Result<(), JsValue> {
+        if self.started.replace(true) {
+            return Err(Failure::StartedBefore.into());
+        }
+        let config: CoreConfig =
+            serde_wasm_bindgen::from_value(config).map_err(|error| Failure::ConfigShape(error.to_string()))?;
+        let gpu = if config.use_gpu { tested_gpu().await } else { None };
+        let config = config.into_worker_config()?;
+        let transport = webrtc_transport(rtc, &config.seed);
+        let emit = move |event: Event| emit(&on_event, &event);
+        let made = shoal_node::Worker::new(config, BrowserPlatform::new(), transport, Devices::with_gpu(gpu), emit);
+        let (worker, handle) = made.map_err(Failure::from)?;
+        // What was asked for while the GPU was being tested.
+        handle.set_paused(self.paused.get());
+        if let Some(share) = self.share.get() {
+            handle.set_throttle(share);
+        }
+        if self.stopped.get() {
+            handle.stop();
+        }
+        self.handle.replace(Some(handle));
+        worker.run().await.map_err(|error| Failure::from(error).into())
+    }
+
+    /// Stops: computing ends at once, leases go back, committed results are waited for briefly. Twice: at once.
+    pub fn stop(&self) {
+        self.stopped.set(true);
+        self.steer(WorkerHandle::stop);
+    }
+
+    /// Pauses computing between steps, or goes on.
+    #[wasm_bindgen(js_name = setPaused)]
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.set(paused);
+        self.steer(|handle| handle.set_paused(paused));
+    }
+
+    /// Sets the share of the time spent computing, 0 to 1.
+    #[wasm_bindgen(js_name = setShare)]
+    pub fn set_share(&self, share: f64) {
+        self.share.set(Some(share));
+        self.steer(|handle| handle.set_throttle(share));
+    }
+}
+
+impl Worker {
+    fn steer(&self, command: impl FnOnce(&WorkerHandle)) {
+        if let Some(handle) = &*self.handle.borrow() {
+            command(handle);
+        }
+    }
+}
+
+async fn tested_gpu() -> Option<Gpu> {
+    match gpu::tested().await {
+        Ok(gpu) => Some(gpu),
+        Err(reason) => {
+            web_sys::console::info_1(&format!("shoal: no GPU, exact units only: {reason}").into());
+            None
+        }
+    }
+}
+
+fn webrtc_transport(rtc: MessagePort, seed: &[u8; 32]) -> BoxedTransport {
+    let transport = browser::Transport::new(rtc, peer::keypair(seed));
+    transport.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed()
+}
+
+fn emit(on_event: &js_sys::Function, event: &Event) {
+    // Large numbers stay numbers: no session counts to 2^53.
+    let serializer = serde_wasm_bindgen::Serializer::json_compatible();
+    let object = match event.serialize(&serializer) {
+        Ok(object) => object,
+        Err(error) => {
+            web_sys::console::error_1(&format!("shoal: an event was lost: {error}").into());
+            return;
+        }
+    };
+    if let Err(thrown) = on_event.call1(&JsValue::NULL, &object) {
+        web_sys::console::error_2(&"shoal: the event callback threw".into(), &thrown);
+    }
+}
