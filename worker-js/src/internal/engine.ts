@@ -89,7 +89,7 @@ class TabEngine implements Engine {
     };
     const rtc = new MessageChannel();
     this.#closing.push(serveWebRtc(rtc.port1));
-    this.#post({ type: 'start', config, rtc: rtc.port2, useGpu: config.use_gpu }, [rtc.port2]);
+    this.#post({ type: 'start', config, rtc: rtc.port2 }, [rtc.port2]);
     if (options.pauseWhenHidden ?? false) this.#watchVisibility();
   }
 

@@ -5,6 +5,8 @@ import type { FromWorker, ToWorker } from './messages.ts';
 import type { VolunteerErrorCode } from '../public/types.ts';
 
 let running: core.Worker | null = null;
+/** What was asked for while the core was being loaded. */
+const early: ((worker: core.Worker) => void)[] = [];
 
 self.onmessage = (message: MessageEvent<ToWorker>) => {
   const { data } = message;
@@ -13,17 +15,21 @@ self.onmessage = (message: MessageEvent<ToWorker>) => {
       void start(data);
       break;
     case 'pause':
-      running?.setPaused(data.paused);
+      steer((worker) => worker.setPaused(data.paused));
       break;
     case 'share':
-      running?.setShare(data.share);
+      steer((worker) => worker.setShare(data.share));
       break;
     case 'stop':
-      if (running === null) post({ type: 'ended' });
-      else running.stop();
+      steer((worker) => worker.stop());
       break;
   }
 };
+
+function steer(command: (worker: core.Worker) => void): void {
+  if (running === null) early.push(command);
+  else command(running);
+}
 
 async function start({ config, rtc }: Extract<ToWorker, { type: 'start' }>): Promise<void> {
   try {
@@ -33,14 +39,36 @@ async function start({ config, rtc }: Extract<ToWorker, { type: 'start' }>): Pro
     fail('program_not_loaded', thrown);
     return;
   }
+  for (const command of early.splice(0)) command(running);
   try {
+    const adapter = config.use_gpu ? ((await core.webgpu_info())?.name ?? '') : '';
+    post({ type: 'device', device: { backend: 'cpu', adapter } });
+    let usesGpu = false;
     await running.start(config, rtc, (event) => {
+      // The core falls back to the CPU if the adapter fails its self-test, so only work proves that it is used.
+      if (event.type === 'computing' && event.backend === 'webgpu' && !usesGpu) {
+        usesGpu = true;
+        post({ type: 'device', device: { backend: 'webgpu', adapter } });
+      }
       post({ type: 'core', event });
-      if (event.type === 'stopped') post({ type: 'ended' });
     });
     post({ type: 'ended' });
   } catch (thrown) {
-    fail('program_crashed', thrown);
+    fail(codeOf(thrown), thrown);
+  }
+}
+
+/** The core's code of a failure as the package's; both are stable. */
+function codeOf(thrown: unknown): VolunteerErrorCode {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+  switch (code) {
+    case 'config_malformed':
+      return 'config_refused';
+    case 'relay_refused':
+    case 'wrong_network':
+      return code;
+    default:
+      return 'program_crashed';
   }
 }
 

@@ -73,8 +73,9 @@ export interface Progress {
 }
 
 export interface Device {
+  /** `webgpu` once a unit was computed there. */
   readonly backend: Backend;
-  /** Name of the WebGPU adapter, or empty. */
+  /** Name of the WebGPU adapter that was found, or empty. */
   readonly adapter: string;
 }
 

@@ -1,0 +1,125 @@
+/** Real Chromium tabs, each in a browser context of its own, so that each has its own storage and so its own node key. */
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { CHROME } from './environment.ts';
+import { until } from './wait.ts';
+
+/** Nothing leaves the machine, and no tab is slowed down for being in the background. */
+const FLAGS = [
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-renderer-backgrounding',
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
+  // Gives an adapter in software where there is no GPU.
+  '--enable-unsafe-webgpu',
+  // On a machine without a network the only way to a relay on loopback.
+  '--allow-loopback-in-peer-connection',
+];
+
+const CONNECT_LIMIT_MS = 60_000;
+
+/** Kept per visible state of the page, `data-state` of its status line. */
+const RUNNING = new Set(['waiting', 'working']);
+
+export async function startBrowser(flags: readonly string[] = []): Promise<Browser> {
+  const root = process.getuid?.() === 0;
+  return chromium.launch({
+    executablePath: CHROME,
+    headless: true,
+    args: [...FLAGS, ...(root ? ['--no-sandbox'] : []), ...flags],
+  });
+}
+
+export interface TabOptions {
+  readonly useGpu?: boolean;
+  readonly payout?: string;
+  readonly power?: 'gentle' | 'normal' | 'full';
+}
+
+export class Tab {
+  readonly page: Page;
+  /** What the page wrote to its console as an error, and what it threw. */
+  readonly errors: string[] = [];
+  /** Every address that the page asked for, in order. */
+  readonly requests: string[] = [];
+  readonly #context: BrowserContext;
+
+  private constructor(context: BrowserContext, page: Page) {
+    this.#context = context;
+    this.page = page;
+    page.on('console', (message) => {
+      if (message.type() === 'error') this.errors.push(message.text());
+    });
+    page.on('pageerror', (error) => this.errors.push(String(error)));
+    page.on('request', (request) => this.requests.push(request.url()));
+  }
+
+  /** Opens the page and sets the options by its own controls; presses nothing. */
+  static async open(browser: Browser, link: string, options: TabOptions = {}): Promise<Tab> {
+    const context = await browser.newContext({ viewport: { width: 1100, height: 900 } });
+    const page = await context.newPage();
+    const tab = new Tab(context, page);
+    await page.goto(link);
+    await page.getByRole('radio', { name: title(options.power ?? 'full') }).check();
+    await page.getByRole('checkbox', { name: /graphics card/ }).setChecked(options.useGpu ?? false);
+    if (options.payout !== undefined) await page.getByRole('textbox', { name: /Payout address/ }).fill(options.payout);
+    return tab;
+  }
+
+  /** Opens the page, presses Start and waits until the relay has welcomed it. */
+  static async join(browser: Browser, link: string, options: TabOptions = {}): Promise<Tab> {
+    const tab = await Tab.open(browser, link, options);
+    await tab.start();
+    await tab.connected();
+    return tab;
+  }
+
+  async start(): Promise<void> {
+    await this.page.getByRole('button', { name: 'Start' }).click();
+  }
+
+  async stop(): Promise<void> {
+    await this.page.getByRole('button', { name: 'Stop' }).click();
+  }
+
+  state(): Promise<string | null> {
+    return this.page.locator('[data-state]').first().getAttribute('data-state');
+  }
+
+  /** The status line in words, for messages of failures. */
+  words(): Promise<string> {
+    return this.page.getByRole('status').innerText();
+  }
+
+  async connected(): Promise<void> {
+    const seen = await until(
+      'the tab is connected',
+      CONNECT_LIMIT_MS,
+      async () => ({ state: (await this.state()) ?? '', words: await this.words(), errors: this.errors }),
+      ({ state }) => RUNNING.has(state) || state === 'failed',
+    );
+    if (seen.state === 'failed') throw new Error(`the tab failed: ${seen.words}\n${this.errors.join('\n')}`);
+  }
+
+  /** The tab's node id. */
+  async node(): Promise<string> {
+    return (await this.page.locator('[data-value="node"]').getAttribute('title')) ?? '';
+  }
+
+  value(name: 'throughput' | 'verified' | 'pending' | 'rejected' | 'backend' | 'adapter'): Promise<string> {
+    return this.page.locator(`[data-value="${name}"]`).innerText();
+  }
+
+  /** As if the visitor had closed the tab: nothing is told to anybody. */
+  async kill(): Promise<void> {
+    await this.#context.close();
+  }
+}
+
+function title(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,27 @@
+/** Native workers: `shoal work` processes, each with a key of its own. */
+import { join } from 'node:path';
+import { program } from './environment.ts';
+import { Program } from './process.ts';
+import type { Relay } from './relay.ts';
+
+export interface NativeOptions {
+  /** EVM address to pay. */
+  readonly payout?: string;
+  /** Another program than the built one: the cheating build. */
+  readonly file?: string;
+  readonly args?: readonly string[];
+}
+
+let count = 0;
+
+export function startNative(relay: Relay, options: NativeOptions = {}): Program {
+  const name = `native-${(count += 1)}`;
+  const args = [
+    'work',
+    ...['--relay', relay.url],
+    ...['--data-dir', join(relay.dir, name)],
+    ...(options.payout === undefined ? [] : ['--payout', options.payout]),
+    ...(options.args ?? []),
+  ];
+  return new Program(options.file ?? program('shoal'), args, join(relay.dir, `${name}.log`));
+}
