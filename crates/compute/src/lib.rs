@@ -16,8 +16,12 @@ pub mod seed;
 mod tensor;
 pub mod tolerance;
 pub mod vectors;
+#[cfg(all(target_arch = "wasm32", feature = "webgpu"))]
+mod webgpu;
 
 pub use backend::{Backend, BackendInfo, BackendKind};
 pub use cpu::CpuBackend;
 pub use error::ComputeError;
 pub use tensor::{Data, Tensor, Tensors};
+#[cfg(all(target_arch = "wasm32", feature = "webgpu"))]
+pub use webgpu::WebGpuBackend;

@@ -1,5 +1,7 @@
 //! Whole work units: the right answer, and every wrong thing that a unit's sender can do refused by name.
 
+#![cfg(not(target_arch = "wasm32"))]
+
 use shoal_compute::{
     ComputeError, CpuBackend, Tensor, Tensors, evaluate,
     program::{Budget, UnitRun, run_unit, run_unit_on_cpu},

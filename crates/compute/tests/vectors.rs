@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use shoal_compute::vectors::run_all;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test;
 
 #[derive(Debug)]
 struct Committed {
@@ -20,7 +22,8 @@ fn committed() -> Committed {
     }
 }
 
-#[test]
+#[cfg_attr(target_arch = "wasm32", wasm_bindgen_test)]
+#[cfg_attr(not(target_arch = "wasm32"), test)]
 fn every_vector_has_its_committed_hash() {
     let committed = committed();
     assert_eq!(committed.class, "exact/1");
@@ -31,7 +34,8 @@ fn every_vector_has_its_committed_hash() {
     }
 }
 
-#[test]
+#[cfg_attr(target_arch = "wasm32", wasm_bindgen_test)]
+#[cfg_attr(not(target_arch = "wasm32"), test)]
 fn vectors_differ_from_each_other() {
     let hashes: BTreeMap<String, &str> = run_all().into_iter().map(|result| (result.blake3, result.name)).collect();
     assert_eq!(hashes.len(), run_all().len());

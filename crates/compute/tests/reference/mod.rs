@@ -3,6 +3,9 @@
 
 #![allow(dead_code, unreachable_pub)] // each test file uses its part
 
+pub mod graphs;
+pub mod parity;
+
 use std::collections::BTreeMap;
 
 use shoal_compute::{Tensor, Tensors};

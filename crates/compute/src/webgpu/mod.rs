@@ -1,0 +1,150 @@
+//! The WebGPU backend: WGSL kernels through wgpu, for tolerant units in browsers. A run of a graph is one submission:
+//! inputs are written, every node dispatched in one compute pass, outputs copied to one staging buffer and read back.
+//! Floats are within `tolerance::bound` of the CPU's, not equal to them; exact units are refused before they get here.
+
+mod kernel;
+mod plan;
+mod pool;
+mod run;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use shoal_graph::Graph;
+
+use self::{kernel::Kernel, pool::Pool};
+use crate::{
+    backend::{Backend, BackendInfo, BackendKind},
+    error::ComputeError,
+    tensor::Tensors,
+};
+
+/// Runs graphs on the browser's GPU. One device, one run at a time.
+#[derive(Debug)]
+pub struct WebGpuBackend {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    adapter: String,
+    is_fallback: bool,
+    pipelines: HashMap<Kernel, wgpu::ComputePipeline>,
+    pool: Pool,
+    /// Kept between runs and absent during one, so that a run dropped half-way leaves no mapped buffer behind.
+    staging: Option<wgpu::Buffer>,
+    uniforms: Option<wgpu::Buffer>,
+    dispatches: u64,
+    submissions: u64,
+    /// Why the device is gone, once it is.
+    lost: Arc<Mutex<Option<String>>>,
+}
+
+impl WebGpuBackend {
+    /// Asks the browser for its fastest adapter and a device.
+    ///
+    /// # Errors
+    /// [`ComputeError::NoDevice`] when there is none.
+    pub async fn new() -> Result<Self, ComputeError> {
+        let no_device = |reason: String| ComputeError::NoDevice { reason };
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends: wgpu::Backends::BROWSER_WEBGPU,
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        let adapter = instance.request_adapter(&options).await.map_err(|error| no_device(error.to_string()))?;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("shoal"),
+            // The adapter's own limits, for larger buffers than the guaranteed 128 MiB.
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) =
+            adapter.request_device(&descriptor).await.map_err(|error| no_device(error.to_string()))?;
+        let info = adapter.get_info();
+        let lost = Arc::new(Mutex::new(None));
+        let report = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?}: {message}"));
+        });
+        Ok(Self {
+            is_fallback: info.device_type == wgpu::DeviceType::Cpu || is_software(&info.name),
+            adapter: if info.name.is_empty() { "unnamed".to_owned() } else { info.name },
+            device,
+            queue,
+            pipelines: HashMap::new(),
+            pool: Pool::default(),
+            staging: None,
+            uniforms: None,
+            dispatches: 0,
+            submissions: 0,
+            lost,
+        })
+    }
+
+    /// Names the adapter for reports. Browsers leave the description that wgpu reads empty and tell vendor and
+    /// architecture instead (`GPUAdapterInfo`), which only the JavaScript boundary can read.
+    #[must_use]
+    pub fn with_adapter_name(mut self, name: String) -> Self {
+        self.is_fallback |= is_software(&name);
+        self.adapter = name;
+        self
+    }
+
+    /// Submissions to the GPU so far: one a run.
+    pub fn submissions(&self) -> u64 {
+        self.submissions
+    }
+
+    /// Gives the device up; every later run fails with [`ComputeError::DeviceLost`].
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
+    fn lost_reason(&self) -> Option<String> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Compiles a kernel on its first use.
+    fn prepare_pipeline(&mut self, kernel: Kernel) {
+        let device = &self.device;
+        self.pipelines.entry(kernel).or_insert_with(|| {
+            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(kernel.entry()),
+                source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
+            });
+            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(kernel.entry()),
+                layout: None,
+                module: &module,
+                entry_point: Some(kernel.entry()),
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                cache: None,
+            })
+        });
+    }
+}
+
+impl Backend for WebGpuBackend {
+    fn info(&self) -> BackendInfo {
+        BackendInfo {
+            kind: BackendKind::WebGpu,
+            adapter: self.adapter.clone(),
+            is_fallback: self.is_fallback,
+            dispatches: self.dispatches,
+        }
+    }
+
+    fn run(&mut self, graph: &Graph, inputs: Tensors) -> impl Future<Output = Result<Tensors, ComputeError>> {
+        run::run(self, graph, inputs)
+    }
+}
+
+/// Whether the name is that of a software rasteriser. Browsers do not always say so otherwise: Chromium's SwiftShader
+/// adapter claims to be no fallback when WebGPU is forced on.
+fn is_software(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["swiftshader", "llvmpipe", "lavapipe", "basic render"].iter().any(|software| name.contains(software))
+}

@@ -1,0 +1,94 @@
+//! The WebGPU backend in a dedicated worker of a browser: the same parity suite as the CPU, whole tolerant units against
+//! the CPU's result, and the device's failures by name.
+
+#![cfg(target_arch = "wasm32")]
+
+mod reference;
+
+use shoal_compute::{
+    Backend, BackendKind, ComputeError, Tensors, WebGpuBackend,
+    program::{Budget, run_unit, run_unit_on_cpu},
+    tolerance,
+    vectors::vector_unit,
+};
+use shoal_graph::{Graph, GraphBuilder, Op, TensorType};
+use shoal_wire::proto::{Gradient, LocalTraining, unit::Program};
+use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+const PLENTY: Budget = Budget { reference_ops: u64::MAX, memory_bytes: u64::MAX };
+
+async fn backend() -> WebGpuBackend {
+    let backend = WebGpuBackend::new().await.expect("the browser under test has an adapter");
+    console_log!("{:?}", backend.info());
+    backend
+}
+
+#[wasm_bindgen_test]
+async fn the_gpu_agrees_with_reference_maths() {
+    let mut backend = backend().await;
+    let graphs = reference::parity::check(&mut backend).await;
+    assert_eq!(graphs, 20);
+    assert_eq!(backend.submissions(), graphs as u64, "one submission a run");
+    assert!(backend.info().dispatches > graphs as u64);
+}
+
+#[wasm_bindgen_test]
+async fn a_gradient_unit_is_within_the_bound_of_the_cpus() {
+    let mut backend = backend().await;
+    assert_eq!(backend.info().kind, BackendKind::WebGpu);
+    let unit = vector_unit(Program::Gradient(Gradient { batch: 24 }));
+    let reference = run_unit_on_cpu(&unit.unit, &unit.graph, &unit.parameters, &unit.data, &PLENTY).unwrap();
+    let reference = Tensors::from_bytes(&reference).unwrap();
+    // Twice, so that the second run finds its buffers in the pool.
+    for _ in 0..2 {
+        let got = run_unit(&unit.unit, &unit.graph, &unit.parameters, &unit.data, &mut backend, &PLENTY).await.unwrap();
+        let bound = tolerance::bound(&Graph::decode(&unit.graph).unwrap());
+        let got = Tensors::from_bytes(&got).unwrap();
+        let comparison = tolerance::compare_tolerant(&got, &reference, bound).unwrap();
+        console_log!("{comparison:?}");
+        assert!(comparison.is_within(), "{comparison:?}");
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_software_adapter_is_known_by_its_name() {
+    let info = backend().await.with_adapter_name("google swiftshader".to_owned()).info();
+    assert_eq!((info.adapter.as_str(), info.is_fallback), ("google swiftshader", true));
+}
+
+#[wasm_bindgen_test]
+async fn an_exact_unit_is_refused() {
+    let mut backend = backend().await;
+    let program = LocalTraining { steps: 1, batch: 8, learning_rate: 0.1, momentum: 0.9 };
+    let unit = vector_unit(Program::LocalTraining(program));
+    let result = run_unit(&unit.unit, &unit.graph, &unit.parameters, &unit.data, &mut backend, &PLENTY).await;
+    assert_eq!(result.unwrap_err(), ComputeError::BackendNotExact { backend: "webgpu" });
+}
+
+#[wasm_bindgen_test]
+async fn a_wrong_label_never_reaches_the_gpu() {
+    let mut b = GraphBuilder::new();
+    let logits = b.input("logits", TensorType::f32([2, 3])).unwrap();
+    let labels = b.input("labels", TensorType::i32([2])).unwrap();
+    let loss = b.apply_one(Op::SoftmaxCrossEntropy, &[logits, labels]).unwrap();
+    b.output("loss", loss);
+    let graph = b.finish().unwrap();
+    let mut inputs = reference::random_inputs(&graph, 1, 3);
+    inputs.insert("labels", shoal_compute::Tensor::i32([2], vec![0, 3]));
+    let error = backend().await.run(&graph, inputs).await.unwrap_err();
+    assert_eq!(error, ComputeError::LabelOutOfRange { label: 3, sample: 1, classes: 3 });
+}
+
+#[wasm_bindgen_test]
+async fn a_lost_device_is_named() {
+    let mut backend = backend().await;
+    let graph = reference::graphs::with_gradients(reference::graphs::DIFFERENTIABLE[0].1);
+    backend.run(&graph, reference::random_inputs(&graph, 1, 3)).await.unwrap();
+    backend.destroy();
+    for _ in 0..2 {
+        let error = backend.run(&graph, reference::random_inputs(&graph, 1, 3)).await.unwrap_err();
+        assert!(matches!(error, ComputeError::DeviceLost { .. }), "{error:?}");
+    }
+}
