@@ -83,11 +83,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("listening {}", address.with(Protocol::P2p(*swarm.local_peer_id())));
             }
             SwarmEvent::ConnectionEstablished { peer_id, .. } => {
-                let control = control.clone();
+                let (control, end) = (control.clone(), control.clone());
                 tokio::spawn(async move {
                     let start = Instant::now();
                     let result = echo_off(control, peer_id, MIB).await;
                     println!("echoed off the tab in {} ms: {result:?}", start.elapsed().as_millis());
+                    // The tab takes another stream for the sign that it may go.
+                    let _ = echo_off(end, peer_id, 1).await;
                 });
             }
             SwarmEvent::ConnectionClosed { cause, .. } => println!("closed {cause:?}"),
@@ -152,10 +154,11 @@ pub mod tab {
             while swarm.next().await.is_some() {}
         });
         let answered = async {
-            match incoming.next().await {
-                Some((_, stream)) => echo_back(stream).await.map_err(|e| e.to_string()),
-                None => Err("no stream from the relay".to_owned()),
-            }
+            let (_, stream) = incoming.next().await.ok_or_else(|| "no stream from the relay".to_owned())?;
+            let bytes = echo_back(stream).await.map_err(|e| e.to_string())?;
+            // The relay opens another one when it has everything.
+            incoming.next().await.ok_or_else(|| "the relay did not get everything".to_owned())?;
+            Ok::<u64, String>(bytes)
         };
         let asked = async {
             let start = now_ms();

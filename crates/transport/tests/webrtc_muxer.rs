@@ -13,7 +13,7 @@ use libp2p::core::muxing::StreamMuxer as _;
 use libp2p::core::transport::{DialOpts, ListenerId, PortUse, TransportEvent};
 use libp2p::core::{Endpoint, Transport as _};
 use libp2p::identity::Keypair;
-use shoal_transport::webrtc::limits::{MAX_SEND_BUFFER, MAX_STREAMS, MAX_UNREAD_PER_STREAM};
+use shoal_transport::webrtc::limits::{MAX_SEND_WINDOW, MAX_STREAMS, MAX_UNREAD_PER_STREAM};
 use shoal_transport::webrtc::native::{Certificate, CloseReason, Config, Muxer, Substream, Transport};
 
 /// A muxer whose streams are opened and accepted through clones.
@@ -178,7 +178,7 @@ async fn a_stream_nobody_reads_is_reset_and_others_go_on() {
         let mut sent = 0;
         while let Ok(n) = unread.write(&chunk).await {
             sent += n;
-            assert!(sent <= MAX_UNREAD_PER_STREAM + 2 * MAX_SEND_BUFFER, "a bounded amount is in flight");
+            assert!(sent <= MAX_UNREAD_PER_STREAM + 2 * MAX_SEND_WINDOW, "a bounded amount is in flight");
         }
         assert!(sent >= MAX_UNREAD_PER_STREAM);
         assert_eq!(ignored.read(&mut [0; 10]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);

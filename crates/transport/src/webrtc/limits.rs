@@ -29,12 +29,18 @@ pub const MAX_UNREAD_PER_CONNECTION: usize = 8 * 1024 * 1024;
 /// Data channels of one connection. Request-response protocols use a handful; 256 is what Yamux peers default to.
 pub const MAX_STREAMS: usize = 256;
 
-/// Bytes written but not acknowledged, over all streams of a listener's connection: measured best on loopback, and
-/// about 20 Mbit/s at 100 ms round trip.
-pub const MAX_SEND_BUFFER: usize = 256 * 1024;
-/// Writers that found the buffer full are woken when this much is free: two frames, so that they do not take turns at
-/// every acknowledgement.
-pub const SEND_BUFFER_WAKE: usize = 2 * MAX_FRAME_LEN;
+/// Fewest bytes in flight (written, not acknowledged) over all streams of a native side's connection. On loopback and in a
+/// local network more gains nothing, and bursts overflow the browser's socket, which costs a second (the shortest SCTP
+/// retransmission timeout) each time.
+pub const MIN_SEND_WINDOW: usize = 64 * 1024;
+/// Most bytes in flight over all streams of a native side's connection; they are kept in memory until acknowledged. At
+/// 100 ms round trip this carries 80 Mbit/s.
+pub const MAX_SEND_WINDOW: usize = 1024 * 1024;
+/// Bytes per millisecond of round trip that may be in flight between these bounds: 32 MB/s, about what SCTP reaches.
+pub const SEND_WINDOW_PER_MS: usize = 32 * 1024;
+/// Writers that found the window full are woken when this much is free: two frames, so that they do not take turns at every
+/// acknowledgement.
+pub const SEND_WINDOW_WAKE: usize = 2 * MAX_FRAME_LEN;
 /// Bytes a browser may have queued in one data channel before writes wait.
 pub const MAX_BROWSER_BUFFERED: u32 = 256 * 1024;
 /// Queued bytes at which a browser's waiting writer continues: half, so that the channel never runs dry meanwhile.
@@ -65,9 +71,12 @@ pub const FIRST_CONTACT_BUCKETS: usize = 4096;
 pub const MAX_ADDRESSES_PER_CONNECTION: usize = 32;
 /// Largest UDP datagram read. DTLS records fit the path MTU; longer datagrams are cut and then fail to parse.
 pub const MAX_DATAGRAM_LEN: usize = 2000;
+/// Receive buffer asked of the system for each socket, in bytes; it grants what it allows. All tabs of a listener share it,
+/// and Linux's default (208 KiB, about 90 full datagrams) overflows at the first burst.
+pub const SOCKET_RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 /// Datagrams queued for one connection; more are dropped, which SCTP takes for congestion.
 pub const MAX_QUEUED_DATAGRAMS: usize = 512;
 
 const _: () = assert!(MAX_UNREAD_PER_STREAM < MAX_UNREAD_PER_CONNECTION);
-const _: () = assert!(SEND_BUFFER_WAKE < MAX_SEND_BUFFER);
+const _: () = assert!(SEND_WINDOW_WAKE < MIN_SEND_WINDOW && MIN_SEND_WINDOW <= MAX_SEND_WINDOW);
 const _: () = assert!(MAX_FRAME_LEN < MAX_UNREAD_PER_STREAM);

@@ -10,6 +10,7 @@ mod error;
 mod gate;
 mod listener;
 mod router;
+mod send_window;
 mod session;
 mod session_stream;
 mod transport;

@@ -20,12 +20,13 @@ use str0m::{Candidate, Event, IceCreds, Input, Rtc};
 
 use super::certificate::{Certificate, provider};
 use super::error::{CloseReason, SessionError};
+use super::send_window::SendWindow;
 use super::session_stream::{Origin, Stream};
 use crate::webrtc::credentials::{self, Credentials};
 use crate::webrtc::fingerprint::Fingerprint;
 use crate::webrtc::limits::{
-    HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, MAX_FRAME_LEN, MAX_SEND_BUFFER, MAX_STREAMS, MAX_UNREAD_PER_CONNECTION,
-    SEND_BUFFER_WAKE,
+    HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, MAX_FRAME_LEN, MAX_SEND_WINDOW, MAX_STREAMS, MAX_UNREAD_PER_CONNECTION,
+    SEND_WINDOW_WAKE,
 };
 
 /// What [`Session::poll_output`] gives.
@@ -56,8 +57,9 @@ pub(super) struct Session {
     pub(super) streams: HashMap<ChannelId, Stream>,
     /// Some stream has control frames to send or a channel to close.
     pub(super) needs_flush: bool,
-    /// Some writer found the send buffer full.
+    /// Some writer found the send window full.
     pub(super) send_blocked: bool,
+    pub(super) send_window: SendWindow,
     local: SocketAddr,
     handshake_channel: ChannelId,
     handshake_open: bool,
@@ -121,7 +123,7 @@ impl Session {
             .set_dtls_cert(certificate.dtls())
             .set_ice_lite(!dialler)
             .set_fingerprint_verification(dialler)
-            .set_sctp_max_buffered_amount(MAX_SEND_BUFFER)
+            .set_sctp_max_buffered_amount(MAX_SEND_WINDOW + SEND_WINDOW_WAKE)
             .clear_codecs();
         if let Side::Listener { own } = side {
             config = config.set_local_ice_credentials(own);
@@ -146,6 +148,7 @@ impl Session {
             streams: HashMap::from([(handshake_channel, Stream::new(origin))]),
             needs_flush: false,
             send_blocked: false,
+            send_window: SendWindow::default(),
             local,
             handshake_channel,
             handshake_open: false,
@@ -205,7 +208,7 @@ impl Session {
                 Ok(str0m::Output::Event(event)) => self.handle_event(event),
                 Ok(str0m::Output::Timeout(_)) if !self.rtc.is_alive() => self.finish(CloseReason::Peer),
                 Ok(str0m::Output::Timeout(timeout)) => {
-                    self.wake_blocked_writers();
+                    self.observe_acknowledgements(now);
                     if !self.needs_flush {
                         return Output::Timeout(timeout.min(self.own_timeout(now)));
                     }
@@ -287,19 +290,24 @@ impl Session {
         }
     }
 
-    /// Writers wait for a good piece of the buffer to be free, not for the first byte.
-    fn wake_blocked_writers(&mut self) {
-        if !self.send_blocked {
+    /// Measures the round trip, and wakes writers when a good piece of the window is free.
+    fn observe_acknowledgements(&mut self, now: Instant) {
+        if !self.send_blocked && !self.send_window.is_probing() {
             return;
         }
-        let Self { rtc, streams, .. } = self;
-        let buffered: usize =
-            streams.keys().filter_map(|id| rtc.channel(*id).map(|mut channel| channel.buffered_amount())).sum();
-        if buffered + SEND_BUFFER_WAKE <= MAX_SEND_BUFFER {
+        let in_flight = self.in_flight();
+        self.send_window.observe(now, in_flight);
+        if self.send_blocked && in_flight + SEND_WINDOW_WAKE <= self.send_window.limit() {
             self.send_blocked = false;
             self.needs_flush |= self.streams.values().any(|stream| stream.core.next_control().is_some());
             self.streams.values_mut().for_each(Stream::wake_writer);
         }
+    }
+
+    /// Bytes written and not acknowledged, over all streams.
+    pub(super) fn in_flight(&mut self) -> usize {
+        let Self { rtc, streams, .. } = self;
+        streams.keys().filter_map(|id| rtc.channel(*id).map(|mut channel| channel.buffered_amount())).sum()
     }
 
     /// Ready once channel 0 is open: the dialler's fingerprint as DTLS saw it.
@@ -428,4 +436,5 @@ pub(super) fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-const _: () = assert!(MAX_SEND_BUFFER >= 4 * MAX_FRAME_LEN);
+// Control frames always fit above the window, so only data waits for it.
+const _: () = assert!(SEND_WINDOW_WAKE > MAX_FRAME_LEN);

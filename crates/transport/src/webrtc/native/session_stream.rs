@@ -4,8 +4,8 @@ use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use str0m::Rtc;
 use str0m::channel::ChannelId;
+use str0m::{Rtc, RtcError};
 
 use super::session::{Session, wake};
 use crate::webrtc::frame;
@@ -128,28 +128,43 @@ impl Session {
         }
     }
 
-    /// Writes one frame of `buf`; pending while the channel is opening or the send buffer full.
+    /// Writes one frame of `buf`; pending while the channel is opening or the send window full.
     pub(super) fn poll_write(&mut self, id: ChannelId, cx: &Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let Some(stream) = self.streams.get_mut(&id) else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        let Some(stream) = self.streams.get(&id) else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         stream.core.check_writable()?;
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if !self.send_blocked
-            && let Some(mut channel) = self.rtc.channel(id)
-        {
-            let (taken, frame) = frame::encode_data(buf);
-            match channel.write(true, &frame) {
-                Ok(true) => return Poll::Ready(Ok(taken)),
-                Ok(false) => self.send_blocked = true,
-                Err(error) => {
-                    stream.handle_channel_closed();
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, error)));
-                }
+        let written = if self.has_room() { self.write_frame(id, buf) } else { Ok(None) };
+        let stream = self.streams.get_mut(&id).expect("present above");
+        match written {
+            Ok(Some(taken)) => Poll::Ready(Ok(taken)),
+            Ok(None) => {
+                stream.writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Err(error) => {
+                stream.handle_channel_closed();
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, error)))
             }
         }
-        stream.writer = Some(cx.waker().clone());
-        Poll::Pending
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.send_blocked = self.send_blocked || self.in_flight() >= self.send_window.limit();
+        !self.send_blocked
+    }
+
+    /// `None` if the channel is not open yet or takes nothing now.
+    fn write_frame(&mut self, id: ChannelId, buf: &[u8]) -> Result<Option<usize>, RtcError> {
+        let Some(mut channel) = self.rtc.channel(id) else { return Ok(None) };
+        let (taken, frame) = frame::encode_data(buf);
+        if !channel.write(true, &frame)? {
+            self.send_blocked = true;
+            return Ok(None);
+        }
+        self.send_window.wrote(Instant::now(), frame.len());
+        Ok(Some(taken))
     }
 
     pub(super) fn finish_write(&mut self, id: ChannelId) -> io::Result<()> {

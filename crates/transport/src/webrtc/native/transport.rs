@@ -25,7 +25,7 @@ use super::listener::{self, Incoming};
 use super::session::Session;
 use crate::webrtc::address::{ListenerAddress, bind_address, parse_bind_address};
 use crate::webrtc::fingerprint::Fingerprint;
-use crate::webrtc::limits::MAX_PENDING_ACCEPTS;
+use crate::webrtc::limits::{MAX_PENDING_ACCEPTS, SOCKET_RECEIVE_BUFFER};
 use crate::webrtc::noise;
 
 /// What the native transport needs.
@@ -219,6 +219,9 @@ impl Drop for CloseOnDrop {
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
+    if let Err(error) = socket2::SockRef::from(&socket).set_recv_buffer_size(SOCKET_RECEIVE_BUFFER) {
+        tracing::debug!(%error, "the receive buffer stays as it is");
+    }
     UdpSocket::from_std(socket)
 }
 
