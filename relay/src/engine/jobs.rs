@@ -67,7 +67,7 @@ impl Engine {
             // The document's check keeps the share within 0.01 and 1.
             max_worker_share_permille: (scheduling.max_worker_share * 1000.0).round() as u32,
         };
-        Ok((plan, ActiveRound { replicas: scheduling.replicas, units }, accepted))
+        Ok((plan, ActiveRound { replicas: scheduling.replicas, units, returns: 0 }, accepted))
     }
 
     async fn blob_len(&self, id: shoal_wire::ids::BlobId) -> Result<u64, EngineError> {

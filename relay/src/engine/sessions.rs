@@ -2,7 +2,7 @@
 
 use shoal_mesh::Input;
 use shoal_wire::{
-    ids::NodeId,
+    ids::{LeaseId, NodeId},
     proto::{Refusal, RefusalCode},
 };
 
@@ -11,10 +11,6 @@ use super::{
     command::{Outgoing, SessionEnd, SessionId, SessionStart, WorkerMessage},
     state::Session,
 };
-
-/// Leases of one unit given back before the relay looks whether the unit can be computed at all. Volunteers leave, so
-/// a few mean nothing.
-const RETURNS_BEFORE_A_LOOK: u32 = 3;
 
 impl Engine {
     pub(super) async fn joined(&mut self, start: SessionStart) -> Result<(), EngineError> {
@@ -61,12 +57,7 @@ impl Engine {
             WorkerMessage::LeaseRequest { max_units } => Input::LeaseRequest { worker, max_units },
             WorkerMessage::LeaseReturn { lease, reason } => {
                 tracing::info!(worker = %worker.short(), lease = %lease.short(), reason, "lease given back");
-                if let Some(record) = self.leases.of(&worker, &lease)
-                    && record.unit.note_return() == RETURNS_BEFORE_A_LOOK
-                {
-                    let unit = record.unit.clone();
-                    self.spawn_probe(unit);
-                }
+                self.note_return(&worker, &lease);
                 Input::LeaseReturn { worker, lease }
             }
             WorkerMessage::Commit { lease, commitment, envelope } => {
@@ -84,6 +75,19 @@ impl Engine {
         };
         self.feed(input).await?;
         Ok(())
+    }
+
+    /// Looks whether a unit can be computed at all, at the 2nd, 4th, 8th … lease given back in a round: volunteers leave,
+    /// so one means nothing, and a job whose numbers overflow must not go round for ever.
+    fn note_return(&mut self, worker: &NodeId, lease: &LeaseId) {
+        let Some(record) = self.leases.of(worker, lease) else { return };
+        let (job, unit) = (record.job, record.unit.clone());
+        if let Some(round) = self.jobs.get_mut(&job) {
+            round.returns += 1;
+            if round.returns >= 2 && round.returns.is_power_of_two() {
+                self.spawn_probe(unit);
+            }
+        }
     }
 
     /// Tells a worker that something was refused.

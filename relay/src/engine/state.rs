@@ -3,10 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use libp2p::PeerId;
@@ -30,18 +27,12 @@ pub(crate) struct ActiveUnit {
     pub(crate) output_len: u64,
     /// Hash of an exact unit's right output and the seconds it took, once it was computed here.
     pub(crate) reference: OnceLock<(BlobId, f64)>,
-    returns: AtomicU32,
 }
 
 impl ActiveUnit {
     pub(crate) fn new(unit: CheckedUnit, output_len: u64) -> Self {
         let bytes = unit.encode();
-        Self { unit, bytes, output_len, reference: OnceLock::new(), returns: AtomicU32::new(0) }
-    }
-
-    /// Counts a lease given back and tells how many were before.
-    pub(super) fn note_return(&self) -> u32 {
-        self.returns.fetch_add(1, Ordering::Relaxed)
+        Self { unit, bytes, output_len, reference: OnceLock::new() }
     }
 }
 
@@ -52,6 +43,8 @@ pub(super) struct ActiveRound {
     pub(super) replicas: u32,
     /// By index.
     pub(super) units: Vec<Arc<ActiveUnit>>,
+    /// Leases that were given back.
+    pub(super) returns: u32,
 }
 
 pub(super) type ActiveJobs = HashMap<JobId, ActiveRound>;

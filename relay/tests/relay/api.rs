@@ -1,0 +1,172 @@
+//! The HTTP side over real sockets: what it takes, what it refuses by name.
+
+use crate::common::{Api, TestRelay, document, points, submit_points};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use shoal_wire::{
+    api::{ApiError, JobState, JobStatus, JoinInfo, RewardsInfo},
+    ids::BlobId,
+};
+
+async fn post(api: &Api, body: Vec<u8>) -> (StatusCode, ApiError) {
+    let request = api.client.post(api.url("/v1/jobs")).header("content-type", "application/json").body(body);
+    let answer = request.send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap())
+}
+
+async fn failure(api: &Api, path: &str) -> (StatusCode, String) {
+    let answer = api.get(path).await;
+    (answer.status(), answer.json::<ApiError>().await.unwrap().code)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_go_in_and_come_out() {
+    let relay = TestRelay::start().await;
+    let api = &relay.api;
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|i| i as u8).collect();
+    let id = api.put_blob(bytes.clone()).await;
+    assert_eq!(id, BlobId::of(&bytes));
+    assert_eq!(api.get(&format!("/v1/blobs/{id}")).await.bytes().await.unwrap(), bytes);
+    let unknown = BlobId([7; 32]);
+    assert_eq!(failure(api, &format!("/v1/blobs/{unknown}")).await, (StatusCode::NOT_FOUND, "blob_unknown".into()));
+    assert_eq!(failure(api, "/v1/blobs/xyz").await, (StatusCode::BAD_REQUEST, "id_malformed".into()));
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_jobs_are_refused_by_name_and_the_relay_goes_on() {
+    let relay = TestRelay::start().await;
+    let api = &relay.api;
+    let data = api.put_blob(points(64, 0)).await;
+    let good = document(data, data, 1);
+    let edited = |edit: &dyn Fn(&mut Value)| {
+        let mut document = good.clone();
+        edit(&mut document);
+        document.to_string().into_bytes()
+    };
+    let cases: [(Vec<u8>, StatusCode, &str, &str); 9] = [
+        (b"{".to_vec(), StatusCode::BAD_REQUEST, "job_malformed", "EOF"),
+        (vec![0xff; 100], StatusCode::BAD_REQUEST, "job_malformed", "expected value"),
+        (edited(&|d| d["model"]["layers"][1]["op"] = "lstm".into()), StatusCode::BAD_REQUEST, "job_malformed", "lstm"),
+        (edited(&|d| d["trainnig"] = 1.into()), StatusCode::BAD_REQUEST, "job_malformed", "trainnig"),
+        (
+            edited(&|d| d["training"]["rounds"] = 0.into()),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "job_out_of_range",
+            "training.rounds is 0, allowed is 1 to 100000",
+        ),
+        (
+            edited(&|d| d["data"]["train"] = "07".repeat(32).into()),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "blob_missing",
+            "data.train names blob 0707",
+        ),
+        (
+            edited(&|d| d["model"]["input"] = json!([4])),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "data_invalid",
+            "F32 [64, 3], needed is F32 [n, 4]",
+        ),
+        (
+            edited(&|d| d["model"]["layers"][2]["units"] = 1_000_000_000.into()),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "model_invalid",
+            "8000000000",
+        ),
+        (vec![b' '; 1024 * 1024 + 1], StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "length limit"),
+    ];
+    for (body, status, code, message) in cases {
+        let (got, error) = post(api, body).await;
+        assert_eq!((got, error.code.as_str()), (status, code), "{}", error.message);
+        assert!(error.message.contains(message), "{:?} in {:?}", message, error.message);
+    }
+    let answer = api.client.post(api.url("/v1/jobs")).body(good.to_string()).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let job = api.submit(&good).await;
+    assert_eq!(api.status(job).await.state, JobState::Running);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_cancelled_once_and_survives_a_restart() {
+    let relay = TestRelay::start().await;
+    let job = submit_points(&relay.api, 3, |_| ()).await;
+    let kept = submit_points(&relay.api, 4, |_| ()).await;
+    let cancel = |api: &Api| api.client.post(api.url(&format!("/v1/jobs/{job}/cancel"))).send();
+    let status: JobStatus = cancel(&relay.api).await.unwrap().json().await.unwrap();
+    assert_eq!((status.state, status.rounds_done), (JobState::Cancelled, 0));
+    assert_eq!(cancel(&relay.api).await.unwrap().status(), StatusCode::CONFLICT);
+    assert_eq!(failure(&relay.api, &format!("/v1/jobs/{job}/model")).await.1, "model_absent");
+
+    let node = relay.api.ready.join.relay;
+    let relay = TestRelay::start_in(relay.stop().await, |_| ()).await;
+    assert_eq!(relay.api.ready.join.relay, node, "the key stays");
+    let jobs: Vec<JobStatus> = relay.api.get("/v1/jobs").await.json().await.unwrap();
+    let states: Vec<_> = jobs.iter().map(|status| (status.id, status.state)).collect();
+    assert_eq!(states, [(job, JobState::Cancelled), (kept, JobState::Running)]);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_document_again_is_another_job() {
+    let relay = TestRelay::start().await;
+    let one = submit_points(&relay.api, 3, |_| ()).await;
+    let two = submit_points(&relay.api, 3, |_| ()).await;
+    assert_ne!(one, two);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_open_routes_answer() {
+    let relay = TestRelay::start().await;
+    let api = &relay.api;
+    assert_eq!(api.get("/healthz").await.text().await.unwrap(), "ok\n");
+    let join: JoinInfo = api.get("/v1/join").await.json().await.unwrap();
+    assert_eq!(join, api.ready.join);
+    let rewards: RewardsInfo = api.get("/v1/rewards").await.json().await.unwrap();
+    assert_eq!((rewards.epoch, rewards.payable.as_str(), rewards.claims.len()), (0, "0", 0));
+    assert_eq!(failure(api, "/v1/rewards?node=zz").await.1, "id_malformed");
+    assert_eq!(failure(api, "/v1/rewards?payout=0x12").await.1, "query_malformed");
+    assert_eq!(failure(api, "/v1/rewards?whose=mine").await.1, "query_malformed");
+    assert_eq!(failure(api, "/nothing/here").await, (StatusCode::NOT_FOUND, "path_unknown".into()));
+    let document: Value = api.get("/openapi.json").await.json().await.unwrap();
+    for path in ["/v1/blobs", "/v1/jobs", "/v1/jobs/{id}/events", "/v1/join", "/v1/rewards"] {
+        assert!(document["paths"][path].is_object(), "{path} is documented");
+    }
+    assert!(document["components"]["schemas"]["JobSpec"].is_object());
+    assert!(api.get("/metrics").await.text().await.unwrap().ends_with("# EOF\n"));
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_served_with_its_types_and_a_strict_policy() {
+    let web = tempfile::tempdir().unwrap();
+    for (name, text) in [("index.html", "<p>page"), ("core.wasm", "\0asm"), ("worker.js", "1")] {
+        std::fs::write(web.path().join(name), text).unwrap();
+    }
+    let folder = web.path().to_owned();
+    let relay = TestRelay::start_with(move |config| config.web_dir = Some(folder)).await;
+    for (path, content_type) in
+        [("/", "text/html"), ("/core.wasm", "application/wasm"), ("/worker.js", "text/javascript")]
+    {
+        let answer = relay.api.get(path).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert_eq!(answer.headers()["content-type"], content_type, "{path}");
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"), "{policy}");
+    }
+    assert_eq!(failure(&relay.api, "/../relay.sqlite").await.1, "path_unknown");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_need_the_token_where_strangers_can_connect() {
+    let relay = TestRelay::start_with(|config| config.http_addr = "0.0.0.0:0".parse().unwrap()).await;
+    let api = &relay.api;
+    let put = |token: &str| api.client.put(api.url("/v1/blobs")).bearer_auth(token).body("blob").send();
+    assert_eq!(put("wrong").await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let token = std::fs::read_to_string(&api.ready.api_token_file).unwrap();
+    assert_eq!(put(token.trim()).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(api.get("/v1/join").await.status(), StatusCode::OK, "reading is open");
+    relay.stop().await;
+}

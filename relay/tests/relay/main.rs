@@ -1,0 +1,8 @@
+//! The whole relay from outside: its HTTP side, strangers on its wire, jobs with real workers, and kills.
+#![allow(missing_docs)]
+
+mod api;
+mod common;
+mod frames;
+mod kill;
+mod training;
