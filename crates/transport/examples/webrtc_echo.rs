@@ -150,9 +150,7 @@ pub mod tab {
                 break event.result.map_err(|e| e.to_string())?;
             }
         };
-        spawn_local(async move {
-            while swarm.next().await.is_some() {}
-        });
+        spawn_local(async move { while swarm.next().await.is_some() {} });
         let answered = async {
             let (_, stream) = incoming.next().await.ok_or_else(|| "no stream from the relay".to_owned())?;
             let bytes = echo_back(stream).await.map_err(|e| e.to_string())?;

@@ -51,7 +51,9 @@ async fn connect() -> (Side, Side) {
     let mut dial = None;
     loop {
         let event = poll_fn(|cx| {
-            if let Some(Poll::Ready(result)) = dial.as_mut().map(|dial: &mut <Transport as libp2p::Transport>::Dial| dial.poll_unpin(cx)) {
+            if let Some(Poll::Ready(result)) =
+                dial.as_mut().map(|dial: &mut <Transport as libp2p::Transport>::Dial| dial.poll_unpin(cx))
+            {
                 panic!("connected before anybody accepted: {result:?}");
             }
             Pin::new(&mut listener).poll(cx)

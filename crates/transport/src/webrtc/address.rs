@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use libp2p::multiaddr::{Multiaddr, Protocol};
 use libp2p::PeerId;
+use libp2p::multiaddr::{Multiaddr, Protocol};
 
 use super::fingerprint::Fingerprint;
 
@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn other_addresses_are_not_ours() {
-        let hash = bind_address("1.2.3.4:1".parse().unwrap()).with(Protocol::Certhash(Fingerprint::new([7; 32]).to_multihash()));
+        let hash = bind_address("1.2.3.4:1".parse().unwrap())
+            .with(Protocol::Certhash(Fingerprint::new([7; 32]).to_multihash()));
         for text in [
             "/ip4/1.2.3.4/udp/1/webrtc-direct".to_owned(),
             "/ip4/1.2.3.4/tcp/1".to_owned(),

@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn sdp_form_is_read_and_written() {
-        let text = "sha-256 7D:E3:D8:3F:81:A6:80:59:2A:47:1E:6B:6A:BB:07:47:AB:D3:53:85:A8:09:3F:DF:E1:12:C1:EE:BB:6C:C6:AC";
+        let text =
+            "sha-256 7D:E3:D8:3F:81:A6:80:59:2A:47:1E:6B:6A:BB:07:47:AB:D3:53:85:A8:09:3F:DF:E1:12:C1:EE:BB:6C:C6:AC";
         let f = Fingerprint::from_sdp(text).unwrap();
         assert_eq!(f.digest()[..3], [0x7d, 0xe3, 0xd8]);
         assert_eq!(f.to_sdp(), text);

@@ -111,10 +111,7 @@ impl FrameReader {
             }
             let body = input.split_to(prefix_len + len).slice(prefix_len..);
             let body = Body::decode(body).map_err(|_| FrameError::Body)?;
-            frames.push(Frame {
-                data: body.message.unwrap_or_default(),
-                flag: body.flag.and_then(Flag::from_number),
-            });
+            frames.push(Frame { data: body.message.unwrap_or_default(), flag: body.flag.and_then(Flag::from_number) });
         }
         self.rest.extend_from_slice(&input);
         Ok(())

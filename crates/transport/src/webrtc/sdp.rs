@@ -24,10 +24,14 @@ impl Offer {
     /// [`CredentialError::MissingLine`] if a line is missing; the dial must then stop.
     pub fn from_sdp(sdp: &str) -> Result<Self, CredentialError> {
         let line = |name: &'static str| {
-            sdp.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).ok_or(CredentialError::MissingLine { line: name })
+            sdp.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(str::trim)
+                .ok_or(CredentialError::MissingLine { line: name })
         };
         // A description may list the certificate under several hashes.
-        let fingerprint = sdp.lines().filter_map(|line| line.strip_prefix("a=fingerprint:")).find_map(Fingerprint::from_sdp);
+        let fingerprint =
+            sdp.lines().filter_map(|line| line.strip_prefix("a=fingerprint:")).find_map(Fingerprint::from_sdp);
         Ok(Self {
             ice_pwd: line("a=ice-pwd:")?.to_owned(),
             fingerprint: fingerprint.ok_or(CredentialError::MissingLine { line: "a=fingerprint:sha-256" })?,
@@ -97,7 +101,8 @@ mod tests {
 
     #[test]
     fn the_answer_carries_the_password_in_its_fragment() {
-        let answer = Offer::from_sdp(&offer()).unwrap().answer("[::1]:9".parse().unwrap(), Fingerprint::new([7; 32])).unwrap();
+        let answer =
+            Offer::from_sdp(&offer()).unwrap().answer("[::1]:9".parse().unwrap(), Fingerprint::new([7; 32])).unwrap();
         for line in [
             "a=ice-lite",
             "a=mid:data",
@@ -112,6 +117,9 @@ mod tests {
         }
         let mut short = Offer::from_sdp(&offer()).unwrap();
         short.ice_pwd = "short".to_owned();
-        assert_eq!(short.answer("[::1]:9".parse().unwrap(), Fingerprint::new([7; 32])), Err(CredentialError::PwdLength { len: 5 }));
+        assert_eq!(
+            short.answer("[::1]:9".parse().unwrap(), Fingerprint::new([7; 32])),
+            Err(CredentialError::PwdLength { len: 5 })
+        );
     }
 }

@@ -53,7 +53,8 @@ impl Certificate {
 
     /// Certificate and **private key** in one piece, to be stored where only the owner reads.
     pub fn to_bytes(&self) -> Vec<u8> {
-        Stored { certificate: self.dtls.certificate.clone(), private_key: self.dtls.private_key.clone() }.encode_to_vec()
+        Stored { certificate: self.dtls.certificate.clone(), private_key: self.dtls.private_key.clone() }
+            .encode_to_vec()
     }
 
     /// Reads back [`Self::to_bytes`].

@@ -126,7 +126,9 @@ pub(super) async fn pump(socket: Arc<UdpSocket>, remote: SocketAddr, datagrams: 
 
 /// Errors that tell of an earlier datagram (ICMP) and not of the socket.
 pub(super) fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable, WouldBlock};
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable, WouldBlock,
+    };
     matches!(
         error.kind(),
         ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted | NetworkUnreachable | WouldBlock

@@ -13,6 +13,8 @@ mod router;
 mod send_window;
 mod session;
 mod session_stream;
+#[cfg(test)]
+mod session_tests;
 mod transport;
 
 pub use certificate::{Certificate, CertificateError};

@@ -163,3 +163,120 @@ impl Router {
         self.by_address.insert(source, id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use str0m::ice::TransId;
+
+    use super::*;
+    use crate::webrtc::limits::FIRST_CONTACT_BURST;
+
+    const PWD: &str = "abcdefghijklmnopqrstuvwx";
+
+    fn source(last: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], 4000))
+    }
+
+    fn check(username: &str, signed_with: Option<&str>) -> Vec<u8> {
+        let hmac = |key: &[u8], parts: &[&[u8]]| provider().sha1_hmac_provider.sha1_hmac(key, parts);
+        let mut buf = vec![0; 1000];
+        let message = StunMessage::binding_request(username, TransId::new(), true, 7, 1, true);
+        let len = message.to_bytes(signed_with.map(str::as_bytes), &mut buf, hmac).unwrap();
+        buf.truncate(len);
+        buf
+    }
+
+    fn username(client: &str) -> (String, String) {
+        let server = format!("libp2p+webrtc+v2/{PWD}");
+        (format!("{server}:{client}"), server)
+    }
+
+    fn first_contact(client: &str) -> Vec<u8> {
+        let (username, server) = username(client);
+        check(&username, Some(&server))
+    }
+
+    #[test]
+    fn a_connection_is_known_by_its_fragments_from_any_address() {
+        let now = Instant::now();
+        let mut router = Router::new(now);
+        let datagram = first_contact("abcd");
+        let Route::New(credentials) = router.route(now, source(1), &datagram) else { panic!("a first contact") };
+        assert_eq!(credentials.client_pwd(), PWD);
+        router.insert(5, credentials, source(1));
+        assert_eq!(router.route(now, source(1), &datagram), Route::Session(5));
+        // DTLS from an address that has not shown the credentials is nobody's.
+        let dtls = [22, 254, 253, 0];
+        assert_eq!(router.route(now, source(2), &dtls), Route::Drop(DropReason::UnknownSource));
+        assert_eq!(router.route(now, source(2), &datagram), Route::Session(5));
+        assert_eq!(router.route(now, source(2), &dtls), Route::Session(5));
+        assert!(matches!(router.route(now, source(2), &first_contact("efgh")), Route::New(_)));
+        router.remove(5);
+        assert_eq!(router.len(), 0);
+        assert_eq!(router.route(now, source(2), &dtls), Route::Drop(DropReason::UnknownSource));
+    }
+
+    #[test]
+    fn a_forged_check_neither_connects_nor_takes_an_address_over() {
+        let now = Instant::now();
+        let mut router = Router::new(now);
+        let (username, server) = username("abcd");
+        let unsigned = (check(&username, None), DropReason::Malformed);
+        let forged = (check(&username, Some("another password for it")), DropReason::Integrity);
+        for (datagram, reason) in [unsigned, forged] {
+            assert_eq!(router.route(now, source(1), &datagram), Route::Drop(reason));
+            router.insert(5, Credentials::from_stun_username(&username).unwrap(), source(1));
+            assert_eq!(router.route(now, source(2), &datagram), Route::Drop(reason));
+            router.remove(5);
+        }
+        let mut cut = check(&username, Some(&server));
+        cut.truncate(30);
+        assert_eq!(router.route(now, source(1), &cut), Route::Drop(DropReason::Malformed));
+    }
+
+    #[test]
+    fn other_versions_are_dropped_before_anything_else() {
+        let now = Instant::now();
+        let mut router = Router::new(now);
+        let v1 = format!("libp2p+webrtc+v1/{PWD}");
+        let datagram = check(&format!("{v1}:{v1}"), Some(&v1));
+        let refused = Route::Drop(DropReason::Credentials(CredentialError::Version1));
+        assert_eq!(router.route(now, source(1), &datagram), refused);
+    }
+
+    #[test]
+    fn one_source_cannot_make_first_contact_for_ever() {
+        let now = Instant::now();
+        let mut router = Router::new(now);
+        for i in 0..FIRST_CONTACT_BURST {
+            let route = router.route(now, source(1), &first_contact(&format!("client{i}")));
+            assert!(matches!(route, Route::New(_)), "{i}: {route:?}");
+        }
+        let limited = Route::Drop(DropReason::RateLimited);
+        assert_eq!(router.route(now, source(1), &first_contact("another")), limited);
+    }
+
+    #[test]
+    fn unfinished_handshakes_are_capped() {
+        let now = Instant::now();
+        let mut router = Router::new(now);
+        let credentials = |i: usize| Credentials::from_stun_username(&username(&format!("client{i}")).0).unwrap();
+        for i in 0..MAX_HANDSHAKES {
+            router.insert(i as SessionId, credentials(i), source(9));
+        }
+        let datagram = first_contact("another");
+        assert_eq!(router.route(now, source(1), &datagram), Route::Drop(DropReason::Full));
+        router.established(0);
+        assert!(matches!(router.route(now, source(1), &datagram), Route::New(_)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn garbage_is_dropped(first in 0u8..4, rest in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let now = Instant::now();
+            let mut datagram = vec![first];
+            datagram.extend(rest);
+            assert!(matches!(Router::new(now).route(now, source(1), &datagram), Route::Drop(_)));
+        }
+    }
+}

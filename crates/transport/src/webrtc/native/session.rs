@@ -43,7 +43,9 @@ pub(super) enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Until the Noise handshake outside is done.
-    Handshaking { deadline: Instant },
+    Handshaking {
+        deadline: Instant,
+    },
     Open,
     /// Close notifications are being sent.
     Closing,
