@@ -1,4 +1,5 @@
-//! What liars can learn: everything that was ever sent. The air is open to them, only keys are not.
+//! What liars can learn. Sessions are encrypted, so nobody hears a message on its way; the worst case is that everything
+//! is public that a worker ever committed to, and every output from the moment the relay took it.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ pub(crate) struct Overheard<T> {
     pub(crate) value: T,
 }
 
-/// Commitments and outputs that workers sent, by unit.
+/// Commitments that workers made and outputs that the relay took, by unit.
 #[derive(Debug, Default)]
 pub(crate) struct Air {
     commitments: BTreeMap<UnitId, Vec<Overheard<[u8; 32]>>>,

@@ -6,6 +6,11 @@
 //! only; which output is right, [`Truth`] alone knows, and the [`checker`] compares. The same seed gives the same run,
 //! bit for bit, so a failure is replayed by its seed.
 //!
+//! A liar may know what every other unit's output is and what the replicas beside it committed to and revealed. What
+//! it may not know is an output of its own unit from before its lease: one that was revealed and then lost (the relay
+//! was killed before the verdict, the blob could not be fetched) is right whoever delivers it, and no commitment can
+//! tell the copy from the work. A relay therefore shows nobody an output that is not accepted yet.
+//!
 //! What units compute is left out: outputs are hashes here, and computing is waiting.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -26,5 +31,5 @@ pub use checker::Violation;
 pub use figures::{BehaviourFigures, Figures};
 pub use rng::Rng;
 pub use scenario::{Behaviour, JobScenario, Scenario, WorkerScenario};
-pub use simulation::simulate;
+pub use simulation::{simulate, simulate_watched};
 pub use truth::Truth;

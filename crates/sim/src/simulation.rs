@@ -1,6 +1,6 @@
 //! The run itself: one loop over the event queue and the coordinator's timeouts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use shoal_mesh::{AcceptedUnit, Input, Output, TimeMs, VerdictEffect};
 use shoal_wire::{
@@ -39,7 +39,18 @@ const WAKE_MS: (u64, u64) = (100, 500);
 /// # Panics
 /// When the coordinator finds a bug in itself.
 pub fn simulate(scenario: &Scenario) -> Result<Figures, Violation> {
-    let mut simulation = Simulation::new(scenario);
+    simulate_watched(scenario, &mut |_, _| ())
+}
+
+/// As [`simulate`], showing every input and output of the coordinator with its virtual time in milliseconds.
+///
+/// # Errors
+/// As [`simulate`].
+///
+/// # Panics
+/// As [`simulate`].
+pub fn simulate_watched(scenario: &Scenario, watch: &mut dyn FnMut(u64, &dyn Debug)) -> Result<Figures, Violation> {
+    let mut simulation = Simulation::new(scenario, watch);
     while simulation.relay.unfinished() > 0 {
         simulation.step()?;
     }
@@ -50,7 +61,8 @@ pub fn simulate(scenario: &Scenario) -> Result<Figures, Violation> {
     Ok(figures)
 }
 
-pub(crate) struct Simulation {
+struct Simulation<'a> {
+    watch: &'a mut dyn FnMut(u64, &dyn Debug),
     now_ms: u64,
     queue: Queue,
     network: Network,
@@ -65,8 +77,8 @@ pub(crate) struct Simulation {
     rng: Rng,
 }
 
-impl Simulation {
-    fn new(scenario: &Scenario) -> Self {
+impl<'a> Simulation<'a> {
+    fn new(scenario: &Scenario, watch: &'a mut dyn FnMut(u64, &dyn Debug)) -> Self {
         // Another stream than the one the scenario was drawn from.
         let mut rng = Rng::new(!scenario.seed);
         let truth = Truth::new(rng.bytes());
@@ -86,6 +98,7 @@ impl Simulation {
             figures.behaviours.entry(worker.behaviour).or_default().workers += 1;
         }
         Self {
+            watch,
             now_ms: 0,
             queue,
             network: Network::new(scenario, rng.fork()),
@@ -172,18 +185,10 @@ impl Simulation {
         let said = speaker.wake(self.now_ms, &self.truth, &self.air);
         let (from, session, at_ms) = (speaker.scenario.node, speaker.session, self.now_ms);
         for message in said {
-            match message {
-                ToRelay::Commit { lease, commitment: value } => {
-                    if let Some(unit) = self.workers[worker].unit_of(&lease) {
-                        self.air.hear_commitment(unit, Overheard { at_ms, from, lease, value });
-                    }
-                }
-                ToRelay::Result { lease, output: value } => {
-                    if let Some(unit) = self.workers[worker].unit_of(&lease) {
-                        self.air.hear_output(unit, Overheard { at_ms, from, lease, value });
-                    }
-                }
-                _ => {}
+            if let ToRelay::Commit { lease, commitment: value } = message
+                && let Some(unit) = self.workers[worker].unit_of(&lease)
+            {
+                self.air.hear_commitment(unit, Overheard { at_ms, from, lease, value });
             }
             self.network.send(self.now_ms, &mut self.queue, Event::AtRelay { worker, session, message });
         }
@@ -233,14 +238,22 @@ impl Simulation {
         self.feed(Input::WorkerLeft { worker: self.workers[worker].scenario.node })
     }
 
-    fn at_relay(&mut self, worker: usize, message: ToRelay) -> Result<(), Violation> {
-        let worker = self.workers[worker].scenario.node;
+    fn at_relay(&mut self, from: usize, message: ToRelay) -> Result<(), Violation> {
+        let worker = self.workers[from].scenario.node;
+        let refused_before = self.figures.messages_refused;
         self.feed(match message {
             ToRelay::Request { max_units } => Input::LeaseRequest { worker, max_units },
             ToRelay::Commit { lease, commitment } => Input::Commit { worker, lease, commitment },
             ToRelay::Result { lease, output } => Input::Result { worker, lease, output, output_len: 1 },
             ToRelay::Return { lease } => Input::LeaseReturn { worker, lease },
-        })
+        })?;
+        if let ToRelay::Result { lease, output: value } = message
+            && self.figures.messages_refused == refused_before
+            && let Some(unit) = self.workers[from].unit_of(&lease)
+        {
+            self.air.hear_output(unit, Overheard { at_ms: self.now_ms, from: worker, lease, value });
+        }
+        Ok(())
     }
 
     fn start_round(&mut self, job: JobId) -> Result<(), Violation> {
@@ -292,10 +305,14 @@ impl Simulation {
 
     /// One input for the coordinator; every invariant is checked after it and every output is acted upon.
     fn feed(&mut self, input: Input) -> Result<(), Violation> {
+        (self.watch)(self.now_ms, &input);
         self.relay.coordinator.handle_input(TimeMs(self.now_ms), input)?;
         self.relay.coordinator.assert_invariants();
         let outputs: Vec<Output> = std::iter::from_fn(|| self.relay.coordinator.poll_output()).collect();
-        outputs.into_iter().try_for_each(|output| self.act(output))
+        outputs.into_iter().try_for_each(|output| {
+            (self.watch)(self.now_ms, &output);
+            self.act(output)
+        })
     }
 
     fn act(&mut self, output: Output) -> Result<(), Violation> {

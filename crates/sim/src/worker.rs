@@ -57,7 +57,7 @@ pub(crate) struct SimWorker {
     pub(crate) session: u32,
     rng: Rng,
     tasks: BTreeMap<LeaseId, Task>,
-    used: Vec<LeaseId>,
+    used: Vec<(LeaseId, UnitId)>,
     asked_ms: Option<u64>,
 }
 
@@ -75,6 +75,10 @@ impl SimWorker {
         if forgets {
             self.tasks.clear();
         }
+        for task in self.tasks.values_mut() {
+            // An acknowledgement holds for its session: the relay may have given the unit to another since.
+            (task.acked, task.sent_ms) = (false, None);
+        }
     }
 
     /// A message for a task of another kind than this worker has is possible: the network repeats and reorders.
@@ -84,7 +88,7 @@ impl SimWorker {
                 let ready_ms = now_ms + self.scenario.compute_ms / 2 + self.rng.range(0, self.scenario.compute_ms);
                 let task = Task { unit, granted_ms: now_ms, ready_ms, answer: None, acked: false, sent_ms: None };
                 // A repeated lease must not start the task again, nor one that was done.
-                if !self.used.contains(&lease) {
+                if !self.used.iter().any(|(used, _)| *used == lease) {
                     self.tasks.entry(lease).or_insert(task);
                 }
             }
@@ -112,8 +116,8 @@ impl SimWorker {
     }
 
     fn forget(&mut self, lease: LeaseId) {
-        if self.tasks.remove(&lease).is_some() {
-            self.used.push(lease);
+        if let Some(task) = self.tasks.remove(&lease) {
+            self.used.push((lease, task.unit));
             if self.used.len() > KEPT_LEASES {
                 self.used.remove(0);
             }
@@ -211,13 +215,10 @@ impl SimWorker {
 
     /// Old outputs on leases that are used up, and on other workers' leases.
     fn replay(&mut self, air: &Air) -> Vec<ToRelay> {
-        let Some(heard) = air.output_of_another(&UnitId([0; 32]), self.rng.next()) else { return Vec::new() };
-        let lease = if self.used.is_empty() || self.rng.chance(500) {
-            heard.lease
-        } else {
-            let used = self.used.clone();
-            *self.rng.pick(&used)
-        };
+        let used = self.used.get(self.rng.range(0, KEPT_LEASES as u64) as usize).copied();
+        let unit = used.map_or(UnitId([0; 32]), |(_, unit)| unit);
+        let Some(heard) = air.output_of_another(&unit, self.rng.next()) else { return Vec::new() };
+        let lease = used.map_or(heard.lease, |(lease, _)| lease);
         let commitment = commitment(&self.scenario.node, &lease, &heard.value);
         vec![ToRelay::Commit { lease, commitment }, ToRelay::Result { lease, output: heard.value }]
     }

@@ -8,7 +8,7 @@ struct Replay(u64);
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("replay: cargo run -p shoal-sim -- --seed {}", self.0);
+            eprintln!("replay: cargo run -p shoal-sim -- --trace --seed {}", self.0);
         }
     }
 }
@@ -24,7 +24,7 @@ fn play(seed: u64) -> Figures {
 #[test]
 fn every_seed_keeps_every_promise() {
     let mut total = Figures::default();
-    for seed in 0..400 {
+    for seed in 0..1000 {
         total.add(&play(seed));
     }
     // The promises are checked in every run; here, that the runs were worth it.
