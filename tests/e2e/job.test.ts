@@ -14,7 +14,7 @@ test('tabs and a native worker train the digits, and an independent script finds
   const job = await swarm.api.submit(await digitsJob(swarm.api, TRAINING, { max_worker_share: 0.3 }));
   const status = await swarm.finished(job);
 
-  const accuracy = await heldOutAccuracy(await swarm.api.model(job), swarm.relay.dir);
+  const accuracy = await heldOutAccuracy(await swarm.relay.modelFile(job));
   assert.ok(accuracy >= 0.96, `held-out accuracy is ${accuracy}`);
   assert.ok(Math.abs(accuracy - (status.held_out_accuracy ?? 0)) < 0.003, 'the relay reports what the script finds');
   countedOnce(await swarm.api.receipts(job), status);

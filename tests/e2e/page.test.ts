@@ -57,9 +57,22 @@ test('a private swarm takes whoever opens its link and nobody else', async () =>
 test('a page without its relay says so and can be started again', async () => {
   await using swarm = await Swarm.start();
   const tab = await Tab.open(await swarm.browser(), swarm.relay.link);
+  const failed = (): Promise<unknown> =>
+    until('the page has failed', 20_000, () => tab.state(), (state) => state === 'failed');
+
   await swarm.relay.kill();
   await tab.start();
-  await until('the page has failed', 20_000, () => tab.state(), (state) => state === 'failed');
+  await failed();
+  assert.match(await tab.words(), /could not be loaded/, 'the program comes from the relay, too');
+  await swarm.relay.restart();
+  await tab.start();
+  await tab.connected();
+
+  await tab.stop();
+  await until('the page is idle', 10_000, () => tab.state(), (state) => state === 'idle');
+  await swarm.relay.kill();
+  await tab.start();
+  await failed();
   assert.match(await tab.words(), /cannot be reached/);
   await swarm.relay.restart();
   await tab.start();

@@ -18,7 +18,7 @@ export function startNative(relay: Relay, options: NativeOptions = {}): Program 
   const name = `native-${(count += 1)}`;
   const args = [
     'work',
-    ...['--relay', relay.url],
+    ...['--join', relay.link],
     ...['--data-dir', join(relay.dir, name)],
     ...(options.payout === undefined ? [] : ['--payout', options.payout]),
     ...(options.args ?? []),

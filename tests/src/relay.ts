@@ -1,5 +1,5 @@
 /** A relay process on ports and a data folder of its own; it can be killed at any instant and started again. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Api, type JoinInfo } from './api.ts';
@@ -97,6 +97,13 @@ export class Relay {
 
   get log(): string {
     return this.#process?.log ?? '';
+  }
+
+  /** Writes a job's model to a file, as its consumer would, and returns the file's path. */
+  async modelFile(job: string): Promise<string> {
+    const file = join(this.dir, `${job}.safetensors`);
+    writeFileSync(file, await this.api.model(job));
+    return file;
   }
 
   async kill(): Promise<void> {

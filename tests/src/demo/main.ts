@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Api, ChainInfo, JobStatus } from '../api.ts';
 import { tokenBalance, BASE_UNITS_PER_OPERATION } from '../chain.ts';
@@ -53,7 +54,9 @@ async function main(): Promise<number> {
   const wallSeconds = (performance.now() - started) / 1000;
   if (status.state !== 'finished') throw new Error(`the job is ${status.state}: ${status.failure ?? 'no reason given'}`);
 
-  const accuracy = await heldOutAccuracy(await api.model(job), swarm.relay.dir);
+  const model = join(swarm.relay.dir, 'model.safetensors');
+  await shoal('job', 'fetch', job, '--output', model, '--relay-url', swarm.relay.url);
+  const accuracy = await heldOutAccuracy(model);
   say('the written model was evaluated by tests/eval/evaluate.py, which shares no code with us');
   const receipts = await api.receipts(job);
   const receiptsTotalOps = receipts.reduce((sum, { reference_ops }) => sum + reference_ops, 0);
@@ -71,7 +74,7 @@ async function main(): Promise<number> {
 }
 
 async function submit(url: string): Promise<string> {
-  const [created] = await shoal('job', 'submit', 'examples/digits', '--relay', url);
+  const [created] = await shoal('job', 'submit', 'examples/digits/job.toml', '--relay-url', url);
   const id = created?.['id'];
   if (typeof id !== 'string') throw new Error(`shoal job submit printed ${JSON.stringify(created)}`);
   return id;
@@ -107,7 +110,7 @@ async function claimAll(
   for (const row of status.workers) {
     const payout = row.payout_address;
     if (payout === undefined) throw new Error(`${row.node} has no payout address`);
-    await shoal('rewards', 'claim', '--relay', url, '--payout', payout);
+    await shoal('rewards', 'claim', '--relay-url', url, '--payout', payout, '--dev-key');
     paid.push({ row, paid: await tokenBalance(chain, payout) });
   }
   return paid;
