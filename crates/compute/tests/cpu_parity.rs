@@ -1,5 +1,7 @@
 //! The parity suite on the CPU backend: natively, in Node and in browsers.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 mod reference;
 
 use shoal_compute::CpuBackend;

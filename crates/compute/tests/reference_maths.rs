@@ -1,6 +1,7 @@
 //! Kernels against reference maths in f64, and derivatives against central finite differences of the f64 interpreter:
 //! for every operation and for a whole convolutional net.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 #![cfg(not(target_arch = "wasm32"))]
 
 mod reference;

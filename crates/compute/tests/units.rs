@@ -1,5 +1,6 @@
 //! Whole work units: the right answer, and every wrong thing that a unit's sender can do refused by name.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 #![cfg(not(target_arch = "wasm32"))]
 
 use shoal_compute::{
@@ -241,6 +242,36 @@ fn the_tolerance_lets_rounding_pass_and_nothing_larger() {
     assert!(tolerance::compare_tolerant(&missing, &reference, bound).is_err());
     let nan = scaled(&|_, i, x| if i == 0 { f32::NAN } else { x });
     assert!(matches!(tolerance::compare_tolerant(&nan, &reference, bound), Err(ComputeError::NonFinite { .. })));
+}
+
+/// The same gradient with its sums in another order: the batch reversed. What an honest GPU does differently is of this
+/// kind, and it must pass, with untrained parameters and after training, where gradients of samples nearly cancel.
+#[test]
+fn the_tolerance_lets_another_order_of_summation_pass() {
+    let model = vectors::model();
+    let graph = programs::gradient(&model, 40).unwrap();
+    let bound = tolerance::bound(&graph);
+    let unit = vector_unit(training(120, 16));
+    let data = Tensors::from_bytes(&unit.data).unwrap();
+    let (x, y) = (data.get("x").unwrap().as_f32().unwrap(), data.get("y").unwrap().as_i32().unwrap());
+    let reversed: Vec<f32> = x.chunks(64).rev().flatten().copied().collect();
+    let before = Tensors::from_bytes(&unit.parameters).unwrap();
+    let after = Tensors::from_bytes(&run(&unit, &PLENTY).unwrap()).unwrap();
+    for parameters in [before, after] {
+        let gradient = |x: Vec<f32>, y: Vec<i32>| {
+            let mut inputs = parameters.clone();
+            inputs.insert("x", Tensor::f32([40, 1, 8, 8], x));
+            inputs.insert("y", Tensor::i32([40], y));
+            let mut outputs = CpuBackend.run_now(&graph, inputs).unwrap();
+            let loss = outputs.remove("loss").unwrap().as_f32().unwrap()[0];
+            (outputs, loss)
+        };
+        let (forwards, loss) = gradient(x.to_vec(), y.to_vec());
+        let (backwards, _) = gradient(reversed.clone(), y.iter().rev().copied().collect());
+        let comparison = tolerance::compare_tolerant(&backwards, &forwards, bound).unwrap();
+        println!("loss {loss}: {comparison:?}");
+        assert!(comparison.distance > 0.0 && comparison.is_within(), "loss {loss}: {comparison:?}");
+    }
 }
 
 #[test]

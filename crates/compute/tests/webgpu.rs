@@ -1,6 +1,7 @@
 //! The WebGPU backend in a dedicated worker of a browser: the same parity suite as the CPU, whole tolerant units against
 //! the CPU's result, and the device's failures by name.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 #![cfg(target_arch = "wasm32")]
 
 mod reference;

@@ -1,5 +1,7 @@
 //! Bytes from anybody either decode into a valid graph or are refused by a named error; they never panic.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 use proptest::prelude::*;
 use prost::Message;
 use shoal_graph::{

@@ -5,7 +5,7 @@
 /// Adding and subtracting 1.5·2²³ rounds to the nearest integer, ties to even, for |x| < 2²².
 const ROUND: f32 = 12_582_912.0;
 /// ln 2, high part: few bits, so that n·LN2_HIGH is exact.
-const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_HIGH: f32 = 0.693_359_4;
 /// ln 2 − LN2_HIGH.
 const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Above it e^x is beyond the greatest f32.
@@ -75,7 +75,7 @@ pub(crate) fn log(x: f32) -> f32 {
         -1.666_805_8e-1,
         2.000_071_5e-1,
         -2.499_999_4e-1,
-        3.333_333_1e-1,
+        3.333_333e-1,
     ] {
         p = p * m + c;
     }

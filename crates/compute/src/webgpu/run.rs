@@ -25,11 +25,7 @@ const _: () = assert!(PARAMETER_BYTES <= UNIFORM_STRIDE);
 /// Values on the GPU.
 type Buffers = Vec<Option<Rc<Pooled>>>;
 
-pub(super) async fn run(
-    backend: &mut WebGpuBackend,
-    graph: &Graph,
-    inputs: Tensors,
-) -> Result<Tensors, ComputeError> {
+pub(super) async fn run(backend: &mut WebGpuBackend, graph: &Graph, inputs: Tensors) -> Result<Tensors, ComputeError> {
     if let Some(reason) = backend.lost_reason() {
         return Err(ComputeError::DeviceLost { reason });
     }

@@ -88,4 +88,3 @@ fn add_gradients(mut b: GraphBuilder, loss: ValueId) -> Graph {
     }
     b.finish().unwrap()
 }
-
