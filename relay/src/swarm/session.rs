@@ -43,6 +43,10 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for one message to be taken by the link.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Time between a refusal and the end of the connection: a socket closed at once may take the refusal with it, and a peer
+/// that understands it leaves by itself.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Messages queued towards one worker: leases, acknowledgements and answers for all that it may hold, several times.
 const OUTGOING_QUEUE: usize = 8 * MAX_LEASES_PER_WORKER as usize;
 
@@ -69,6 +73,7 @@ pub(super) async fn accept(
             if let Err(end) = task.run(stream).await {
                 tracing::debug!(worker = %worker.short(), %end, "session ended");
                 if end.is_fault() {
+                    tokio::time::sleep(FAREWELL).await;
                     // A full queue means that many are being closed; the stream is gone in any case.
                     let _ = closing.try_send(peer);
                 }
@@ -117,12 +122,18 @@ impl SessionTask {
     async fn run(&self, stream: Stream) -> Result<(), End> {
         let (mut reader, mut writer) = framed(stream);
         let ended = self.hold(&mut reader, &mut writer).await;
-        if let Err(End::Refused(refused)) = &ended {
+        let refused = match &ended {
+            Err(End::Refused(refused)) => Some(refused.clone()),
+            Err(End::Stopped(stopped)) => {
+                Some(Refused { code: RefusalCode::ShuttingDown, detail: stopped.to_string() })
+            }
+            _ => None,
+        };
+        if let Some(Refused { code, mut detail }) = refused {
             self.context.metrics.refusals.inc();
-            tracing::info!(worker = %self.worker.short(), code = ?refused.code, detail = refused.detail, "refused");
-            let mut detail = refused.detail.clone();
+            tracing::info!(worker = %self.worker.short(), ?code, detail, "refused");
             detail.truncate(detail.floor_char_boundary(MAX_REASON_LEN));
-            let refusal = self.context.key.seal_bytes(&Refusal { code: refused.code as i32, detail });
+            let refusal = self.context.key.seal_bytes(&Refusal { code: code as i32, detail });
             // The peer may be gone already, and then needs no telling.
             let _ = timeout(WRITE_TIMEOUT, writer.send(&refusal)).await;
         }

@@ -5,4 +5,6 @@ mod api;
 mod common;
 mod frames;
 mod kill;
+mod rewards;
 mod training;
+mod webrtc;

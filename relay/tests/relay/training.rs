@@ -14,8 +14,9 @@ use shoal_wire::{
 async fn two_workers_train_a_model() {
     let relay = TestRelay::start().await;
     let api = &relay.api;
-    let job = submit_points(api, 5, |document| document["training"]["gradient_units_per_round"] = 1.into()).await;
     let (one, two) = (TestWorker::start(api, 1), TestWorker::start(api, 2));
+    api.connected(2).await;
+    let job = submit_points(api, 5, |document| document["training"]["gradient_units_per_round"] = 1.into()).await;
     let status = api.finished(job).await;
 
     assert_eq!((status.rounds_done, status.round_accepted, status.rounds), (5, 4, 5));

@@ -13,7 +13,7 @@ use shoal_relay::{
     relay::Relay,
 };
 use shoal_wire::{
-    api::{BlobCreated, JobCreated, JobState, JobStatus, RelayReady},
+    api::{BlobCreated, JobCreated, JobState, JobStatus, RelayReady, WorkerRow},
     ids::{BlobId, JobId},
 };
 
@@ -116,6 +116,19 @@ impl Api {
             }
             assert!(tokio::time::Instant::now() < deadline, "{status:?}");
             assert!(!matches!(status.state, JobState::Failed), "{status:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until so many workers have a session.
+    pub async fn connected(&self, workers: usize) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let rows: Vec<WorkerRow> = self.get("/v1/workers").await.json().await.unwrap();
+            if rows.iter().filter(|row| row.connected).count() >= workers {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{rows:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
