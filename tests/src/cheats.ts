@@ -34,7 +34,7 @@ async function buildNative(): Promise<string> {
   const ready = process.env['SHOAL_CHEAT_PROGRAM'];
   if (ready !== undefined) return ready;
   const args = ['build', '-p', 'shoal', '--features', 'cheat', '--message-format=json'];
-  const { stdout } = await run('cargo', args, { cwd: ROOT, maxBuffer: MAX_CARGO_OUTPUT });
+  const { stdout } = await run('cargo', args, { cwd: ROOT, env: cargoEnvironment(), maxBuffer: MAX_CARGO_OUTPUT });
   const built = stdout
     .split('\n')
     .filter((line) => line.startsWith('{'))
@@ -46,6 +46,14 @@ async function buildNative(): Promise<string> {
   const copy = join(OUTPUT, 'shoal-cheat');
   copyFileSync(built.executable, copy);
   return copy;
+}
+
+/** As `xtask` calls Cargo: into the target folder that all checkouts share, without what an outer Cargo has set. */
+function cargoEnvironment(): NodeJS.ProcessEnv {
+  const { SHOAL_CACHE, XDG_CACHE_HOME, HOME } = process.env;
+  const cache = SHOAL_CACHE ?? (XDG_CACHE_HOME === undefined ? join(HOME ?? '', '.cache/shoal') : join(XDG_CACHE_HOME, 'shoal'));
+  const inherited = Object.entries(process.env).filter(([name]) => !/^CARGO_(PKG|MANIFEST)_/.test(name));
+  return { ...Object.fromEntries(inherited), CARGO_TARGET_DIR: join(cache, 'target'), CARGO_INCREMENTAL: '0' };
 }
 
 /** A tab that runs the cheating core: its worker script is replaced on the way, and told what to do. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chartOf, BOX } from '../src/jobs/chart.ts';
 import { remember } from '../src/jobs/history.ts';
-import { formatOps, formatPercent, shortId } from '../src/lib/format.ts';
+import { formatOps, formatPercent, formatTokens, shortId } from '../src/lib/format.ts';
 import type { JobStatus } from '../src/lib/relay-api.ts';
 import { DEFAULTS, parseSettings } from '../src/volunteer/settings.ts';
 import { describeState } from '../src/volunteer/words.ts';
@@ -29,6 +29,12 @@ test('operations keep three digits at every size', () => {
 test('identifiers and shares', () => {
   assert.equal(shortId('0123456789abcdef'), '01234567');
   assert.equal(formatPercent(0.9722), '97.2 %');
+});
+
+test('tokens are cut to six places and never rounded up', () => {
+  assert.equal(formatTokens(0n), '0.000000');
+  assert.equal(formatTokens(999_999_999_999n), '0.000000');
+  assert.equal(formatTokens(12_345_678_999_999_999_999n), '12.345678');
 });
 
 const JOB: JobStatus = {

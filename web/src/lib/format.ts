@@ -32,3 +32,16 @@ export function formatCount(count: number): string {
 export function formatDay(date: Date): string {
   return date.toLocaleDateString('en', { day: 'numeric', month: 'long', year: 'numeric' });
 }
+
+/** Decimal places of the reward token. */
+const TOKEN_DECIMALS = 18;
+
+/** Fewest digits that show what one small piece of work earns. */
+const SHOWN_DECIMALS = 6;
+
+/** Base units as tokens with six decimal places, cut and never rounded up. */
+export function formatTokens(baseUnits: bigint): string {
+  const digits = baseUnits.toString().padStart(TOKEN_DECIMALS + 1, '0');
+  const whole = digits.slice(0, -TOKEN_DECIMALS);
+  return `${whole}.${digits.slice(-TOKEN_DECIMALS).slice(0, SHOWN_DECIMALS)}`;
+}

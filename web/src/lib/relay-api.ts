@@ -29,6 +29,15 @@ export interface JobStatus {
   readonly workers: readonly WorkerRow[];
 }
 
+/** Amounts are decimal strings of base units. */
+export interface RewardsInfo {
+  readonly epoch: number;
+  /** Earned by who has an address to be paid at, posted or not. */
+  readonly payable: string;
+  /** Earned by who has none yet. */
+  readonly held: string;
+}
+
 export class RelayError extends Error {
   constructor(message: string) {
     super(message);
@@ -52,5 +61,6 @@ async function get<T>(path: string): Promise<T> {
 
 export const relayApi = {
   jobs: () => get<readonly JobStatus[]>('/v1/jobs'),
+  rewards: (node: string) => get<RewardsInfo>(`/v1/rewards?node=${encodeURIComponent(node)}`),
   workers: () => get<readonly WorkerRow[]>('/v1/workers'),
 };
