@@ -1,5 +1,6 @@
 //! Streams of one connection, without a swarm on top: half-closing, resets, back-pressure, and channels given back.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
 use std::future::poll_fn;
 use std::io::ErrorKind;

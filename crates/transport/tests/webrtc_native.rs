@@ -1,5 +1,6 @@
 //! The native listener against the native dialler: whole libp2p swarms over UDP on the loopback interface.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
 use std::time::Duration;
 

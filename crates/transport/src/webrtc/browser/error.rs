@@ -49,14 +49,14 @@ pub enum Error {
         /// The listener.
         remote: SocketAddr,
         /// What the handshake failed with.
-        source: noise::Error,
+        source: Box<noise::Error>,
     },
     /// The listener has another identity than the address names.
     #[error("expected peer {expected}, found {found}")]
     PeerId {
         /// Named by the address.
-        expected: PeerId,
+        expected: Box<PeerId>,
         /// Proven by the handshake.
-        found: PeerId,
+        found: Box<PeerId>,
     },
 }

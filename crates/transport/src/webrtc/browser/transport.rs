@@ -86,10 +86,10 @@ async fn handshake(
     let stream = connection.negotiated();
     let found = noise::dial(identity, stream, offer.fingerprint, fingerprint).await.map_err(|source| {
         // A channel that broke says little; why the connection ended says more.
-        connection.reason().map_or(Error::Noise { remote, source }, closed)
+        connection.reason().map_or(Error::Noise { remote, source: source.into() }, closed)
     })?;
     match expected {
-        Some(expected) if expected != found => Err(Error::PeerId { expected, found }),
+        Some(expected) if expected != found => Err(Error::PeerId { expected: expected.into(), found: found.into() }),
         Some(_) | None => Ok(found),
     }
 }

@@ -77,14 +77,14 @@ pub enum Error {
         /// The other end.
         remote: SocketAddr,
         /// What the handshake failed with.
-        source: noise::Error,
+        source: Box<noise::Error>,
     },
     /// The listener has another identity than the address dialled names.
     #[error("expected peer {expected}, found {found}")]
     PeerId {
         /// Named by the address.
-        expected: libp2p::PeerId,
+        expected: Box<libp2p::PeerId>,
         /// Proven by the handshake.
-        found: libp2p::PeerId,
+        found: Box<libp2p::PeerId>,
     },
 }

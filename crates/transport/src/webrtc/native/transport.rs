@@ -93,7 +93,7 @@ impl Transport {
             let stream = connection.handshake_stream();
             let peer = noise::accept(&identity, stream, dialler, certificate.fingerprint())
                 .await
-                .map_err(|source| Error::Noise { remote, source })?;
+                .map_err(|source| Error::Noise { remote, source: source.into() })?;
             established.notify();
             Ok((peer, connection.finish()))
         };
@@ -181,9 +181,9 @@ async fn dial(config: Config, listener: ListenerAddress) -> Result<(PeerId, Muxe
     let own: Fingerprint = config.certificate.fingerprint();
     let found = noise::dial(&config.identity, connection.handshake_stream(), own, fingerprint)
         .await
-        .map_err(|source| Error::Noise { remote, source })?;
+        .map_err(|source| Error::Noise { remote, source: source.into() })?;
     if let Some(expected) = expected.filter(|expected| *expected != found) {
-        return Err(Error::PeerId { expected, found });
+        return Err(Error::PeerId { expected: expected.into(), found: found.into() });
     }
     Ok((found, connection.finish()))
 }
