@@ -8,7 +8,7 @@ fn parameters(values: &[f32]) -> Parameters {
         ("bias".to_owned(), vec![], vec![values[0]]),
         ("weight".to_owned(), vec![values.len() as u32 - 1], values[1..].to_vec()),
     ])
-    .unwrap()
+    .expect("shapes are made from the values")
 }
 
 fn flat(parameters: &Parameters) -> Vec<f32> {

@@ -15,8 +15,11 @@ pub(crate) struct Round {
     /// Order in which jobs were started; earlier is smaller.
     pub(crate) sequence: u64,
     pub(crate) units: Vec<UnitState>,
-    /// Indices of units with a replica to lease.
-    vacant: BTreeSet<u32>,
+    /// Units to lease that nobody has touched yet, by shape. Whom they may go to depends on the shape alone, so a large
+    /// round is not looked through unit by unit.
+    fresh: Vec<BTreeSet<u32>>,
+    /// Units to lease that have a past: a live replica, a lapsed one, or somebody who was wrong.
+    worn: BTreeSet<u32>,
     /// Replicas each worker holds or has proven in this round.
     taken: BTreeMap<NodeId, u32>,
     /// Leases that are live.
@@ -24,6 +27,8 @@ pub(crate) struct Round {
     closed: usize,
     /// One unit of each different class, memory and operations: whom the round suits at all.
     shapes: Vec<UnitPlan>,
+    /// Position in `shapes` by unit index.
+    shape_of: Vec<usize>,
 }
 
 impl Round {
@@ -34,15 +39,23 @@ impl Round {
             units[unit.index as usize] = UnitState::restored(plan.replicas, *unit);
             *taken.entry(unit.worker).or_insert(0) += 1;
         }
-        let mut kinds = BTreeSet::new();
-        let shapes = plan
-            .units
-            .iter()
-            .filter(|unit| kinds.insert((unit.class as i32, unit.memory_bytes, unit.reference_ops)))
-            .cloned()
-            .collect();
-        let vacant = (0u32..).zip(&units).filter(|(_, unit)| unit.has_vacancy()).map(|(index, _)| index).collect();
-        Self { plan, sequence, units, vacant, taken, live: 0, closed: accepted.len(), shapes }
+        let mut kinds = BTreeMap::new();
+        let mut shapes = Vec::new();
+        let mut shape_of = Vec::with_capacity(plan.units.len());
+        for unit in &plan.units {
+            let kind = (unit.class as i32, unit.memory_bytes, unit.reference_ops);
+            shape_of.push(*kinds.entry(kind).or_insert_with(|| {
+                shapes.push(unit.clone());
+                shapes.len() - 1
+            }));
+        }
+        let (fresh, worn) = (vec![BTreeSet::new(); shapes.len()], BTreeSet::new());
+        let closed = accepted.len();
+        let mut round = Self { plan, sequence, units, fresh, worn, taken, live: 0, closed, shapes, shape_of };
+        for index in 0..round.units.len() as u32 {
+            round.refresh_vacancy(index);
+        }
+        round
     }
 
     pub(crate) fn unit(&mut self, index: u32) -> &mut UnitState {
@@ -53,8 +66,23 @@ impl Round {
         &self.plan.units[index as usize]
     }
 
-    pub(crate) fn vacant(&self) -> &BTreeSet<u32> {
-        &self.vacant
+    /// Number of units with a replica to lease.
+    pub(crate) fn vacancies(&self) -> usize {
+        self.worn.len() + self.fresh.iter().map(BTreeSet::len).sum::<usize>()
+    }
+
+    pub(crate) fn is_vacant(&self, index: u32) -> bool {
+        self.worn.contains(&index) || self.fresh[self.shape_of[index as usize]].contains(&index)
+    }
+
+    /// The first untouched unit to lease of each shape.
+    pub(crate) fn first_fresh(&self) -> impl Iterator<Item = u32> + '_ {
+        self.fresh.iter().filter_map(|indices| indices.first().copied())
+    }
+
+    /// Units to lease that have a past, by index.
+    pub(crate) fn worn(&self) -> impl Iterator<Item = u32> + '_ {
+        self.worn.iter().copied()
     }
 
     pub(crate) fn shapes(&self) -> &[UnitPlan] {
@@ -66,12 +94,15 @@ impl Round {
         self.plan.units.len() as u64 * u64::from(self.plan.replicas)
     }
 
-    /// Brings the list of vacancies up to date after a change of that unit.
+    /// Brings the lists of vacancies up to date after a change of that unit.
     pub(crate) fn refresh_vacancy(&mut self, index: u32) {
-        if self.units[index as usize].has_vacancy() {
-            self.vacant.insert(index);
-        } else {
-            self.vacant.remove(&index);
+        let unit = &self.units[index as usize];
+        let fresh = &mut self.fresh[self.shape_of[index as usize]];
+        fresh.remove(&index);
+        self.worn.remove(&index);
+        if unit.has_vacancy() {
+            let list = if unit.is_untouched() { fresh } else { &mut self.worn };
+            list.insert(index);
         }
     }
 

@@ -101,6 +101,11 @@ impl UnitState {
         self.phase == Phase::Open && self.vacant_replica().is_some()
     }
 
+    /// Whether nobody ever did anything with it that limits who may have it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.barred.is_empty() && self.lapsed.is_empty() && self.slots.iter().all(|slot| *slot == Slot::Empty)
+    }
+
     /// The replica to lease next: one that nobody can still deliver, if there is one.
     pub(crate) fn vacant_replica(&self) -> Option<u32> {
         let position = |wanted: fn(&Slot) -> bool| self.slots.iter().position(wanted);

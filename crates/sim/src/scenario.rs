@@ -141,7 +141,7 @@ impl JobScenario {
     /// The plan of one of its rounds.
     pub fn plan(&self, round: u32) -> RoundPlan {
         let unit = |index: u32| {
-            let tolerant = self.tolerant_every > 0 && index % self.tolerant_every == 0;
+            let tolerant = self.tolerant_every > 0 && index.is_multiple_of(self.tolerant_every);
             UnitPlan {
                 unit: UnitId(domain_hash("shoal/sim/unit", &[&self.job.0, &round.to_le_bytes(), &index.to_le_bytes()])),
                 class: if tolerant { Class::Tolerant } else { Class::Exact },

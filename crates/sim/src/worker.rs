@@ -200,7 +200,7 @@ impl SimWorker {
                 return Some(Answer { commitment: copied.value, output: lie });
             }
             Behaviour::WaitsAndCopies => air.output(&task.unit, &node, task.granted_ms)?.value,
-            Behaviour::Replay => air.output_of_another(&task.unit, self.rng.next())?.value,
+            Behaviour::Replay => air.output_of_another(&task.unit, self.rng.next_u64())?.value,
             Behaviour::Silent | Behaviour::Returns => return None,
         };
         Some(Answer { commitment: commitment(&node, &lease, &output), output })
@@ -217,7 +217,7 @@ impl SimWorker {
     fn replay(&mut self, air: &Air) -> Vec<ToRelay> {
         let used = self.used.get(self.rng.range(0, KEPT_LEASES as u64) as usize).copied();
         let unit = used.map_or(UnitId([0; 32]), |(_, unit)| unit);
-        let Some(heard) = air.output_of_another(&unit, self.rng.next()) else { return Vec::new() };
+        let Some(heard) = air.output_of_another(&unit, self.rng.next_u64()) else { return Vec::new() };
         let lease = used.map_or(heard.lease, |(lease, _)| lease);
         let commitment = commitment(&self.scenario.node, &lease, &heard.value);
         vec![ToRelay::Commit { lease, commitment }, ToRelay::Result { lease, output: heard.value }]

@@ -57,8 +57,10 @@ impl Coordinator {
                     assert!(unit.accepted.is_some(), "a closed unit is accepted");
                     assert!(unit.live_leases().chain(unit.lapsed_leases()).next().is_none(), "a closed unit is free");
                 }
-                assert_eq!(round.vacant().contains(&index), unit.has_vacancy(), "vacancies are listed");
+                assert_eq!(round.is_vacant(index), unit.has_vacancy(), "vacancies are listed");
             }
+            let untouched = |index: u32| round.units[index as usize].is_untouched();
+            assert!(round.first_fresh().all(untouched), "what stands for its shape has no past of its own");
             assert_eq!(round.live, live, "live leases are counted");
             assert_eq!(round.closed(), closed, "closed units are counted");
         }

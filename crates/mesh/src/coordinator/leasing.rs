@@ -39,7 +39,7 @@ impl Coordinator {
         if self.waiting.is_empty() {
             return None;
         }
-        let mut jobs: Vec<_> = self.jobs.iter().filter(|(_, round)| !round.vacant().is_empty()).collect();
+        let mut jobs: Vec<_> = self.jobs.iter().filter(|(_, round)| round.vacancies() > 0).collect();
         jobs.sort_by_key(|(_, round)| (round.live, round.sequence));
         jobs.into_iter().find_map(|(job, round)| self.match_in(now, *job, round))
     }
@@ -62,21 +62,22 @@ impl Coordinator {
 
     fn best_unit(&self, round: &Round, share: &Share<'_>, id: NodeId, worker: &Worker) -> Option<u32> {
         let over_share = round.taken_by(&id) >= share.cap;
-        let gpu = worker.profile.prefers_tolerant();
-        round
-            .vacant()
-            .iter()
-            .copied()
-            .filter(|index| self.may_take(round, *index, worker))
-            .filter(|index| {
-                let unit = &round.units[*index as usize];
-                let put_off = over_share || unit.lapsed_with(&id);
-                !put_off || !share.others_may_take(self, round, *index, id, over_share)
-            })
-            .min_by_key(|index| {
-                let tolerant = round.unit_plan(*index).class == Class::Tolerant;
-                (gpu && !tolerant, *index)
-            })
+        let allowed = |index: &u32| {
+            if !self.may_take(round, *index, worker) {
+                return false;
+            }
+            let put_off = over_share || round.units[*index as usize].lapsed_with(&id);
+            !put_off || !share.others_may_take(self, round, *index, id, over_share)
+        };
+        // What is allowed for one untouched unit is allowed for all of its shape: the first stands for them.
+        let first = |tolerant_only: bool| {
+            let wanted = |index: &u32| !tolerant_only || round.unit_plan(*index).class == Class::Tolerant;
+            let fresh = round.first_fresh().filter(wanted).filter(allowed).min();
+            let worn = round.worn().filter(wanted).find(allowed);
+            [fresh, worn].into_iter().flatten().min()
+        };
+        let tolerant = if worker.profile.prefers_tolerant() { first(true) } else { None };
+        tolerant.or_else(|| first(false))
     }
 
     /// Whether a worker may have a replica of a unit at all.

@@ -83,7 +83,7 @@ impl Coordinator {
             NoWorkReason::EnoughLeases
         } else if now < worker.rests_until {
             NoWorkReason::Resting
-        } else if self.jobs.values().all(|round| round.vacant().is_empty()) {
+        } else if self.jobs.values().all(|round| round.vacancies() == 0) {
             NoWorkReason::NothingOpen
         } else {
             NoWorkReason::NothingSuitable

@@ -69,7 +69,7 @@ impl Coordinator {
             round: round.plan.round,
             units: round.units.len() as u32,
             accepted: round.units.iter().filter(|unit| unit.accepted.is_some()).count() as u32,
-            vacant: round.vacant().len() as u32,
+            vacant: round.vacancies() as u32,
             live_leases: round.live,
         })
     }
