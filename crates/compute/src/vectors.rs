@@ -174,10 +174,11 @@ fn unary(b: &mut GraphBuilder, op: Op, shape: [u32; 2]) -> ValueId {
 }
 
 fn max_pool(b: &mut GraphBuilder) -> ValueId {
-    let x = input(b, "x", [2, 3, 7, 9]);
+    let (x, dy) = (input(b, "x", [2, 3, 7, 9]), input(b, "dy", [2, 3, 3, 4]));
+    // Windows without a positive element are ties of four zeros; dy tells which of them won.
     let zeroed = apply(b, Op::Relu, &[x]);
     let y = apply(b, Op::MaxPool2d { size: 2 }, &[zeroed]);
-    let dx = apply(b, Op::MaxPool2dGrad { size: 2 }, &[zeroed, y]);
+    let dx = apply(b, Op::MaxPool2dGrad { size: 2 }, &[zeroed, dy]);
     b.output("dx", dx);
     y
 }
