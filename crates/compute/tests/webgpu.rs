@@ -7,12 +7,12 @@
 mod reference;
 
 use shoal_compute::{
-    Backend, BackendKind, ComputeError, Tensors, WebGpuBackend,
+    Backend, BackendKind, ComputeError, CpuBackend, Tensors, WebGpuBackend,
     program::{Budget, run_unit, run_unit_on_cpu},
     tolerance,
-    vectors::vector_unit,
+    vectors::{self, vector_unit},
 };
-use shoal_graph::{Graph, GraphBuilder, Op, TensorType};
+use shoal_graph::{Graph, GraphBuilder, Op, TensorType, programs};
 use shoal_wire::proto::{Gradient, LocalTraining, unit::Program};
 use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -30,7 +30,7 @@ async fn backend() -> WebGpuBackend {
 async fn the_gpu_agrees_with_reference_maths() {
     let mut backend = backend().await;
     let graphs = reference::parity::check(&mut backend).await;
-    assert_eq!(graphs, 20);
+    assert_eq!(graphs, 22);
     assert_eq!(backend.submissions(), graphs as u64, "one submission a run");
     assert!(backend.info().dispatches > graphs as u64);
 }
@@ -80,6 +80,42 @@ async fn a_wrong_label_never_reaches_the_gpu() {
     inputs.insert("labels", shoal_compute::Tensor::i32([2], vec![0, 3]));
     let error = backend().await.run(&graph, inputs).await.unwrap_err();
     assert_eq!(error, ComputeError::LabelOutOfRange { label: 3, sample: 1, classes: 3 });
+}
+
+/// More elements than workgroups along one dimension hold: 65,535 × 64 of them.
+#[wasm_bindgen_test]
+async fn a_large_tensor_is_covered_to_its_end() {
+    const LEN: u32 = 65_535 * 64 + 1000;
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", TensorType::f32([LEN])).unwrap();
+    let y = b.apply_one(Op::Relu, &[x]).unwrap();
+    b.output("y", y);
+    let graph = b.finish().unwrap();
+    let inputs = reference::random_inputs(&graph, 1, 1);
+    let expected = CpuBackend.run_now(&graph, inputs.clone()).unwrap();
+    assert!(backend().await.run(&graph, inputs).await.unwrap() == expected);
+}
+
+#[wasm_bindgen_test]
+async fn a_run_that_is_dropped_half_way_leaves_the_backend_usable() {
+    let mut backend = backend().await;
+    let graph = reference::graphs::with_gradients(reference::graphs::DIFFERENTIABLE[0].1);
+    let inputs = reference::random_inputs(&graph, 1, 3);
+    let expected = backend.run(&graph, inputs.clone()).await.unwrap();
+    {
+        let mut dropped = std::pin::pin!(backend.run(&graph, inputs.clone()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(dropped.as_mut().poll(&mut context).is_pending(), "the GPU answers later");
+    }
+    assert_eq!(backend.run(&graph, inputs).await.unwrap(), expected);
+}
+
+#[wasm_bindgen_test]
+async fn an_operation_without_kernel_is_named() {
+    let graph = programs::training_step(&vectors::model(), 2).unwrap();
+    let inputs = reference::random_inputs(&graph, 1, 10);
+    let error = backend().await.run(&graph, inputs).await.unwrap_err();
+    assert_eq!(error, ComputeError::UnsupportedOp { backend: "webgpu", op: "sgd_momentum" });
 }
 
 #[wasm_bindgen_test]

@@ -65,6 +65,22 @@ pub const DIFFERENTIABLE: &[(&str, Build)] = &[
     }),
 ];
 
+/// Larger shapes, where kernels split sums and work over blocks, chunks and workgroups.
+pub const LARGE: &[(&str, Build)] = &[
+    ("mat_mul k 1000", |b| {
+        let (a, w) = (f(b, "a", &[66, 1000])?, f(b, "w", &[70, 1000])?);
+        let y = b.mat_mul(a, w, false, true)?;
+        b.apply_one(Op::Scale { factor: 0.1 }, &[y])
+    }),
+    ("conv2d of 40 samples", |b| {
+        let (x, w, bias) = (f(b, "x", &[40, 5, 9, 9])?, f(b, "w", &[10, 5, 3, 3])?, f(b, "bias", &[10])?);
+        let y = b.conv2d(x, w, 1, 1)?;
+        let y = b.apply_one(Op::AddBias, &[y, bias])?;
+        let y = b.apply_one(Op::Relu, &[y])?;
+        b.apply_one(Op::MaxPool2d { size: 3 }, &[y])
+    }),
+];
+
 /// The operation, flattened into logits for a cross-entropy; outputs the loss and the gradient of every f32 input.
 pub fn with_gradients(build: Build) -> Graph {
     let mut b = GraphBuilder::new();

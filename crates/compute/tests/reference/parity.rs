@@ -6,7 +6,7 @@ use shoal_graph::{Graph, programs};
 
 use super::{
     distance,
-    graphs::{DIFFERENTIABLE, with_gradients},
+    graphs::{DIFFERENTIABLE, LARGE, with_gradients},
     random_inputs, run, to_reals,
 };
 
@@ -15,7 +15,7 @@ use super::{
 /// # Panics
 /// At the first output that is beyond the bound.
 pub async fn check<B: Backend>(backend: &mut B) -> usize {
-    let operations = DIFFERENTIABLE.iter().map(|(name, build)| (*name, with_gradients(*build), 3));
+    let operations = DIFFERENTIABLE.iter().chain(LARGE).map(|(name, build)| (*name, with_gradients(*build), 3));
     let nets = [1, 24, 33].map(|batch| ("net", programs::gradient(&vectors::model(), batch).unwrap(), 10));
     let inference = ("inference", programs::inference(&vectors::model(), 9).unwrap(), 10);
     let mut graphs = 0;
