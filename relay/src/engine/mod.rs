@@ -137,7 +137,7 @@ impl Engine {
         match command {
             Command::Joined(start) => self.joined(start).await,
             Command::Left(end) => self.left(end).await,
-            Command::FromWorker { session, worker, message } => self.from_worker(session, worker, message).await,
+            Command::FromWorker { session, worker, message } => self.worker_message(session, worker, message).await,
             Command::StartRound { job } => self.start_round(job).await,
             Command::CancelJob { job, done } => self.cancel_job(job, done).await,
             Command::Judged(judged) => self.judged(judged).await,

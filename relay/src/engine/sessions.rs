@@ -44,7 +44,7 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) async fn from_worker(
+    pub(super) async fn worker_message(
         &mut self,
         session: SessionId,
         worker: NodeId,

@@ -54,8 +54,12 @@ pub async fn run(
                 }
             }
         }
-        if let Err(error) = step(&context, &book, chain.as_ref()).await {
-            tracing::error!(%error, "rewards");
+        // Interrupting a post is harmless: the chain is asked what it knows before the next one.
+        tokio::select! {
+            stepped = step(&context, &book, chain.as_ref()) => if let Err(error) = stepped {
+                tracing::error!(%error, "rewards");
+            },
+            _ = stop.changed() => break,
         }
         if let Ok(depth) = context.store.outbox_depth().await {
             context.metrics.outbox_depth.set(depth as i64);

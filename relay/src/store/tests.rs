@@ -161,7 +161,7 @@ async fn strikes_are_counted_by_class_and_rejections_shown() {
         store.insert_verdict(&verdict(&job.units[1], lease, outcome)).await.unwrap();
     }
     assert_eq!(store.strikes(&WORKER).await.unwrap(), (2, 0));
-    assert_eq!(store.worker_rows(None).await.unwrap()[0].rejected_units, 3);
+    assert_eq!(store.worker_rows(None).await.unwrap()[0].rejected_units, 2);
 }
 
 #[tokio::test]

@@ -87,7 +87,8 @@ impl Store {
         row.as_ref().map_or(Ok(None), |row| address(row, "payout"))
     }
 
-    /// Everyone who contributed to a job, or to any job, with what was verified and what was rejected.
+    /// Everyone who contributed to a job, or to any job, with what was verified and what was rejected. An
+    /// output that did not arrive was not judged, so it is neither.
     pub async fn worker_rows(&self, job: Option<&JobId>) -> Result<Vec<WorkerRow>, StoreError> {
         let sql = "SELECT w.node, w.kind, w.backend, w.adapter, w.payout,
                 coalesce(a.ops, 0) AS ops, coalesce(a.units, 0) AS accepted, coalesce(a.dispatches, 0) AS dispatches,
@@ -97,7 +98,7 @@ impl Store {
                 FROM receipts r JOIN results s ON s.lease = r.lease
                 WHERE ?1 IS NULL OR r.job = ?1 GROUP BY r.worker) a ON a.worker = w.node
             LEFT JOIN (SELECT v.worker, count(*) AS units FROM verdicts v JOIN units u ON u.id = v.unit
-                WHERE v.outcome <> 1 AND (?1 IS NULL OR u.job = ?1) GROUP BY v.worker) x ON x.worker = w.node
+                WHERE v.outcome NOT IN (1, 6) AND (?1 IS NULL OR u.job = ?1) GROUP BY v.worker) x ON x.worker = w.node
             WHERE ?1 IS NULL OR a.worker IS NOT NULL OR x.worker IS NOT NULL
             ORDER BY ops DESC, w.node";
         let rows = sqlx::query(sql).bind(job.map(|job| job.0.to_vec())).fetch_all(&self.reader).await?;

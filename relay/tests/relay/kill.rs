@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{Api, submit_points, worker::TestWorker};
+use crate::common::{Api, TestRelay, submit_points, worker::TestWorker};
 use shoal_wire::{
     api::JobStatus,
     ids::{BlobId, JobId},
@@ -107,6 +107,44 @@ async fn kills_lose_nothing_and_double_nothing() {
     }
     let status = program.api.finished(job).await;
     assert_eq!(outcome(&program, &status).await, undisturbed);
+}
+
+/// Puts a finished one-round job back to the instant after its results were stored and before any was judged.
+async fn forget_verdicts(data_dir: &Path, job: JobId) {
+    let store = shoal_relay::store::Store::open(&data_dir.join("relay.sqlite")).await.unwrap();
+    let initial = store.round_units(&job, 0).await.unwrap()[0].unit.parameters;
+    store.close().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data_dir.join("relay.sqlite"));
+    let database = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    for sql in ["DELETE FROM receipts", "DELETE FROM verdicts", "DELETE FROM checkpoints"] {
+        sqlx::query(sql).execute(&database).await.unwrap();
+    }
+    sqlx::query("UPDATE units SET output = NULL, worker = NULL").execute(&database).await.unwrap();
+    let sql = "UPDATE jobs SET state = 'running', rounds_done = 0, held_out_accuracy = NULL, parameters = ?";
+    sqlx::query(sql).bind(&initial.0[..]).execute(&database).await.unwrap();
+    database.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_stored_before_a_kill_are_judged_after_it_without_any_worker() {
+    let relay = TestRelay::start().await;
+    let worker = TestWorker::start(&relay.api, 1);
+    let job = submit_points(&relay.api, 1, |_| ()).await;
+    let before = relay.api.finished(job).await;
+    drop(worker);
+    let dir = relay.stop().await;
+    forget_verdicts(dir.path(), job).await;
+    let relay = TestRelay::start_in(dir, |_| ()).await;
+    let after = relay.api.finished(job).await;
+    assert_eq!((after.model, after.verified_ops), (before.model, before.verified_ops));
+    assert_eq!(after.workers[0].accepted_units, 4);
+    // The worker did not get these receipts; they are waiting for it.
+    let mut peer = crate::common::peer::Peer::connect(&relay.api, 1).await;
+    let (mut reader, _writer) = peer.join().await;
+    for _ in 0..4 {
+        let _: shoal_wire::proto::Receipt = peer.wait(&mut reader).await;
+    }
+    relay.stop().await;
 }
 
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The whole relay from outside: its HTTP side, strangers on its wire, jobs with real workers, and kills.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod api;
 mod common;
