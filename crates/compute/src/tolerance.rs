@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// Factor above the expected error: both sides round, errors within a sum are not quite independent, and a relative error
-/// of a logit is amplified by its size when it is exponentiated (trained nets have logits of about 20).
+/// of a logit is amplified by its size when it is exponentiated (trained nets have logits of about 20). Seen: 10⁻⁶ for
+/// a bound of 5·10⁻⁵, on a software GPU and with sums reordered, before and after training.
 pub const SAFETY: f64 = 8.0;
 /// Roundings that an operation with an exponential counts for: WGSL allows exp (3 + 2·|x|) units in the last place.
 pub const EXPONENTIAL_ROUNDINGS: f64 = 16.0;

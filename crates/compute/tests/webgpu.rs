@@ -55,7 +55,7 @@ async fn a_gradient_unit_is_within_the_bound_of_the_cpus() {
 
 #[wasm_bindgen_test]
 async fn a_software_adapter_is_known_by_its_name() {
-    let info = backend().await.with_adapter_name("google swiftshader".to_owned()).info();
+    let info = backend().await.with_adapter("google swiftshader".to_owned(), false).info();
     assert_eq!((info.adapter.as_str(), info.is_fallback), ("google swiftshader", true));
 }
 

@@ -70,7 +70,7 @@ impl WebGpuBackend {
             *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?}: {message}"));
         });
         Ok(Self {
-            is_fallback: info.device_type == wgpu::DeviceType::Cpu || is_software(&info.name),
+            is_fallback: is_software(&info.name),
             adapter: if info.name.is_empty() { "unnamed".to_owned() } else { info.name },
             device,
             queue,
@@ -84,11 +84,11 @@ impl WebGpuBackend {
         })
     }
 
-    /// Names the adapter for reports. Browsers leave the description that wgpu reads empty and tell vendor and
-    /// architecture instead (`GPUAdapterInfo`), which only the JavaScript boundary can read.
+    /// Says what the adapter is, for reports. wgpu reads only the adapter's description, which browsers leave empty;
+    /// vendor, architecture and whether it is a fallback are in `GPUAdapterInfo`, which the JavaScript boundary reads.
     #[must_use]
-    pub fn with_adapter_name(mut self, name: String) -> Self {
-        self.is_fallback |= is_software(&name);
+    pub fn with_adapter(mut self, name: String, is_fallback: bool) -> Self {
+        self.is_fallback = is_fallback || is_software(&name);
         self.adapter = name;
         self
     }
@@ -142,8 +142,7 @@ impl Backend for WebGpuBackend {
     }
 }
 
-/// Whether the name is that of a software rasteriser. Browsers do not always say so otherwise: Chromium's SwiftShader
-/// adapter claims to be no fallback when WebGPU is forced on.
+/// Whether the name is that of a software rasteriser.
 fn is_software(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["swiftshader", "llvmpipe", "lavapipe", "basic render"].iter().any(|software| name.contains(software))
