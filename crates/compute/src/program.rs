@@ -92,8 +92,8 @@ pub struct UnitRun {
     exact: bool,
     batch: u32,
     names: Vec<String>,
-    /// Parameters, and velocities when training.
-    state: Tensors,
+    /// Parameters, and velocities when training; absent during a step and after one that failed.
+    state: Option<Tensors>,
     samples: Tensor,
     labels: Tensor,
     order: Vec<u32>,
@@ -129,6 +129,9 @@ impl UnitRun {
         };
         let mut state = Tensors::from_bytes(parameters)?;
         let names: Vec<String> = state.iter().map(|(name, _)| name.to_owned()).collect();
+        if let Some(name) = names.iter().find(|name| is_reserved(name)) {
+            return Err(ComputeError::UnknownTensor { name: name.clone() });
+        }
         if matches!(unit.program, Program::LocalTraining(_)) {
             for name in &names {
                 let zeros = Tensor::zeros(state.get(name).expect("just listed").shape());
@@ -141,7 +144,7 @@ impl UnitRun {
         let order = permutation(seed, samples.shape()[0]);
         let exact = unit.class == Class::Exact;
         let program = unit.program;
-        Ok(Self { graph, program, exact, batch, names, state, samples, labels, order, steps, done: 0 })
+        Ok(Self { graph, program, exact, batch, names, state: Some(state), samples, labels, order, steps, done: 0 })
     }
 
     /// Steps that the unit takes.
@@ -200,10 +203,14 @@ impl UnitRun {
     /// When steps are left: that breaks the driving contract.
     pub fn finish(mut self) -> Result<Vec<u8>, ComputeError> {
         assert!(self.is_done(), "{} of {} steps are taken", self.done, self.steps);
+        let mut state = self.state.take().expect("every step that succeeds leaves a state");
         let outputs: Tensors = self
             .names
-            .iter()
-            .map(|name| (name.clone(), self.state.remove(name).expect("every step makes every parameter")))
+            .into_iter()
+            .map(|name| {
+                let tensor = state.remove(&name).expect("every step makes every parameter");
+                (name, tensor)
+            })
             .collect();
         outputs.check_finite()?;
         Ok(outputs.to_bytes())
@@ -211,8 +218,7 @@ impl UnitRun {
 
     fn next_inputs(&mut self) -> Tensors {
         assert!(!self.is_done(), "all {} steps are taken", self.steps);
-        let mut inputs = std::mem::take(&mut self.state);
-        assert!(!inputs.is_empty(), "a run whose step failed cannot go on");
+        let mut inputs = self.state.take().expect("a run whose step failed cannot go on");
         let (first, len) = (u64::from(self.done) * u64::from(self.batch), self.order.len() as u64);
         let order = &self.order;
         let rows = (0..self.batch as usize).map(|i| order[((first + i as u64) % len) as usize] as usize);
@@ -226,9 +232,15 @@ impl UnitRun {
     }
 
     fn accept(&mut self, made: Tensors) {
-        self.state = made.into_iter().filter(|(name, _)| name != programs::LOSS).collect();
+        self.state = Some(made.into_iter().filter(|(name, _)| name != programs::LOSS).collect());
         self.done += 1;
     }
+}
+
+/// Whether a name means something else in a unit than a parameter.
+fn is_reserved(name: &str) -> bool {
+    let reserved = [programs::SAMPLES, programs::LABELS, programs::LOSS, programs::LEARNING_RATE, programs::MOMENTUM];
+    reserved.contains(&name) || name.starts_with(programs::VELOCITY_PREFIX)
 }
 
 fn check_cost(unit: &CheckedUnit, graph: &Graph, budget: &Budget, blob_bytes: usize) -> Result<(), ComputeError> {

@@ -9,6 +9,7 @@ mod reference;
 use reference::{
     Reals, distance,
     graphs::{DIFFERENTIABLE, f, with_gradients},
+    random_cases::random_cases,
     random_inputs, run, to_reals,
 };
 use shoal_compute::{CpuBackend, vectors};
@@ -86,4 +87,20 @@ fn an_operation_without_derivative_is_named() {
     assert_eq!(error, GraphError::NotDifferentiable { op: "conv2d_grad_input" });
     let error = autodiff::gradients(&mut b, flat, &[x]).unwrap_err();
     assert_eq!(error, GraphError::LossNotScalar { shape: vec![2, 16] });
+}
+
+/// Every operation, gradients and all, on shapes and attributes drawn at random: whatever shape inference lets through
+/// runs, and agrees with reference maths.
+#[test]
+fn every_operation_agrees_with_f64_on_random_shapes() {
+    let mut accepted = std::collections::BTreeMap::new();
+    for case in random_cases(4000) {
+        let inputs = random_inputs(&case.graph, 5, 1);
+        let expected = run(&case.graph, &to_reals(&inputs));
+        let got = to_reals(&CpuBackend.run_now(&case.graph, inputs).unwrap());
+        let error = distance(&got["made"], &expected["made"]);
+        assert!(error < 1e-5, "{:?} of {:?}: off by {error:e}", case.op, case.shapes);
+        *accepted.entry(case.op.name()).or_insert(0) += 1;
+    }
+    assert!(accepted.len() == 17 && accepted.values().all(|count| *count > 20), "{accepted:?}");
 }

@@ -10,7 +10,7 @@ use shoal_compute::{
     tolerance,
     vectors::{self, VectorUnit, vector_unit},
 };
-use shoal_graph::{Graph, GraphError, programs};
+use shoal_graph::{Graph, GraphBuilder, GraphError, TensorType, programs};
 use shoal_wire::{
     ids::BlobId,
     proto::{Class, Gradient, LocalTraining, Unit, unit::Program},
@@ -186,6 +186,59 @@ fn data_must_fit_the_graph() {
     assert_eq!(label, ComputeError::LabelOutOfRange { label: 10, sample: 0, classes: 10 });
     let label = error(&|data| data.insert("y", Tensor::i32([40], vec![-1; 40])));
     assert!(matches!(label, ComputeError::LabelOutOfRange { label: -1, .. }));
+}
+
+/// A unit whose graph has one scalar parameter of the given name, given back as an output of that name.
+fn unit_with_parameter(name: &str) -> VectorUnit {
+    let mut b = GraphBuilder::new();
+    let parameter = b.input(name, TensorType::f32([])).unwrap();
+    for (input, tensor_type) in [("x", TensorType::f32([8, 1, 8, 8])), ("y", TensorType::i32([8]))] {
+        if input != name {
+            b.input(input, tensor_type).unwrap();
+        }
+    }
+    b.output(name, parameter);
+    let graph = b.finish().unwrap();
+    let mut parameters = Tensors::new();
+    parameters.insert(name, Tensor::f32([], vec![1.0]));
+    let parameters = parameters.to_bytes();
+    let mut unit = changed(&vector_unit(Program::Gradient(Gradient { batch: 8 })), |message| {
+        message.graph = BlobId::of(graph.bytes()).to_vec();
+        message.parameters = BlobId::of(&parameters).to_vec();
+        message.reference_ops = graph.reference_ops();
+        message.memory_bytes = graph.peak_memory_bytes();
+    });
+    unit.graph = graph.bytes().to_vec();
+    unit.parameters = parameters;
+    unit
+}
+
+#[test]
+fn a_parameter_must_not_have_a_name_that_means_something_else() {
+    assert!(run(&unit_with_parameter("weight"), &PLENTY).is_ok());
+    for name in ["loss", "x", "y", "learning_rate", "momentum", "velocity.weight"] {
+        let error = run(&unit_with_parameter(name), &PLENTY).unwrap_err();
+        assert_eq!(error, ComputeError::UnknownTensor { name: name.into() });
+    }
+}
+
+#[test]
+fn a_unit_without_parameters_has_an_empty_output() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", TensorType::f32([8, 1, 8, 8])).unwrap();
+    b.input("y", TensorType::i32([8])).unwrap();
+    b.output("loss", x);
+    let graph = b.finish().unwrap();
+    let parameters = Tensors::new().to_bytes();
+    let mut unit = changed(&vector_unit(Program::Gradient(Gradient { batch: 8 })), |message| {
+        message.graph = BlobId::of(graph.bytes()).to_vec();
+        message.parameters = BlobId::of(&parameters).to_vec();
+        message.reference_ops = graph.reference_ops();
+        message.memory_bytes = graph.peak_memory_bytes();
+    });
+    unit.graph = graph.bytes().to_vec();
+    unit.parameters = parameters;
+    assert_eq!(run(&unit, &PLENTY).unwrap(), Tensors::new().to_bytes());
 }
 
 #[test]

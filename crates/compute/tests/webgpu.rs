@@ -36,6 +36,21 @@ async fn the_gpu_agrees_with_reference_maths() {
 }
 
 #[wasm_bindgen_test]
+async fn the_gpu_agrees_with_the_cpu_on_random_shapes() {
+    let mut backend = backend().await;
+    for case in reference::random_cases::random_cases(700) {
+        if case.op == Op::SgdMomentum {
+            continue;
+        }
+        let inputs = reference::random_inputs(&case.graph, 5, 1);
+        let expected = CpuBackend.run_now(&case.graph, inputs.clone()).unwrap();
+        let got = backend.run(&case.graph, inputs).await.unwrap();
+        let comparison = tolerance::compare_tolerant(&got, &expected, 1e-5).unwrap();
+        assert!(comparison.is_within(), "{:?} of {:?}: {comparison:?}", case.op, case.shapes);
+    }
+}
+
+#[wasm_bindgen_test]
 async fn a_gradient_unit_is_within_the_bound_of_the_cpus() {
     let mut backend = backend().await;
     assert_eq!(backend.info().kind, BackendKind::WebGpu);

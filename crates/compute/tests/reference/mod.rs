@@ -5,6 +5,7 @@
 
 pub mod graphs;
 pub mod parity;
+pub mod random_cases;
 
 use std::collections::BTreeMap;
 
