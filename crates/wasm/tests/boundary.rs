@@ -97,7 +97,7 @@ fn the_vectors_are_those_of_every_other_machine() {
     let pinned = Reflect::get(&pinned, &"blake3".into()).unwrap();
     let got = Object::entries(got.unchecked_ref());
     assert!(got.length() > 0);
-    for entry in got.iter().map(Array::from) {
+    for entry in got.iter().map(|entry| Array::from(&entry)) {
         let (name, hash) = (entry.get(0), entry.get(1));
         assert_eq!(Reflect::get(&pinned, &name).unwrap(), hash, "{name:?}");
     }
