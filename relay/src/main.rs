@@ -1,6 +1,6 @@
 //! `shoal-relay`: runs a relay, or explains its settings.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use shoal_relay::{
@@ -73,7 +73,10 @@ fn run(config: Config) -> ExitCode {
         eprintln!("shoal-relay: log_filter {:?}: {error}; using info", config.log_filter);
         EnvFilter::new("info")
     });
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),

@@ -9,11 +9,12 @@ mod events;
 mod guard;
 mod info;
 mod jobs;
+mod listener;
 mod rewards;
 mod status;
 mod web;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use shoal_wire::limits::{MAX_BLOB_LEN, MAX_JOB_SPEC_LEN};
@@ -118,8 +119,7 @@ pub async fn serve(
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
+    axum::serve(listener::BoundedListener::new(listener), router)
         .with_graceful_shutdown(async move {
             // An error means that whoever could change it is gone.
             let _ = stop.changed().await;

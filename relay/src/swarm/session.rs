@@ -179,7 +179,8 @@ impl SessionTask {
         };
         self.engine.send(Command::Joined(start)).await?;
         let ended = self.exchange(reader, writer, queue).await;
-        self.engine.send(Command::Left(SessionEnd { session, worker })).await?;
+        // An error means that the engine has stopped, and then nobody needs to know.
+        let _ = self.engine.send(Command::Left(SessionEnd { session, worker })).await;
         ended
     }
 
