@@ -5,12 +5,12 @@ use serde::Deserialize;
 use shoal_compute::program::Budget;
 use shoal_node::{Payout, WorkerConfig};
 use shoal_wire::proto::{Class, Platform as PlatformKind};
+use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::error::Failure;
 
 /// What `Worker.start` takes.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct CoreConfig {
     /// Ed25519 seed, 32 bytes (`Uint8Array`).
     seed: Vec<u8>,
@@ -51,7 +51,6 @@ pub(crate) struct CoreConfig {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct PayoutConfig {
     /// `0x` and 40 hexadecimal digits; a checksum is the page's business.
     address: String,
@@ -63,7 +62,37 @@ fn yes() -> bool {
     true
 }
 
+/// Fields of [`CoreConfig`]. Listed, because deserialising a JavaScript object only looks for the fields it knows.
+const FIELDS: &[&str] = &[
+    "seed",
+    "network",
+    "relay",
+    "join_secret",
+    "payout",
+    "agent",
+    "site",
+    "use_gpu",
+    "classes",
+    "max_unit_ops",
+    "memory_bytes",
+    "cache_bytes",
+    #[cfg(feature = "cheat")]
+    "cheat",
+];
+
 impl CoreConfig {
+    /// Reads the object; what it should not hold is refused by name.
+    pub(crate) fn from_object(object: JsValue) -> Result<Self, Failure> {
+        if let Some(object) = object.dyn_ref::<js_sys::Object>() {
+            for key in js_sys::Object::keys(object).iter().filter_map(|key| key.as_string()) {
+                if !FIELDS.contains(&key.as_str()) {
+                    return Err(Failure::ConfigShape(format!("unknown field {key:?}, expected one of {FIELDS:?}")));
+                }
+            }
+        }
+        serde_wasm_bindgen::from_value(object).map_err(|error| Failure::ConfigShape(error.to_string()))
+    }
+
     /// The worker's configuration.
     pub(crate) fn into_worker_config(self) -> Result<WorkerConfig, Failure> {
         let relay = self.relay.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?;

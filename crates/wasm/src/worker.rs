@@ -49,8 +49,7 @@ impl Worker {
         if self.started.replace(true) {
             return Err(Failure::StartedBefore.into());
         }
-        let config: CoreConfig =
-            serde_wasm_bindgen::from_value(config).map_err(|error| Failure::ConfigShape(error.to_string()))?;
+        let config = CoreConfig::from_object(config)?;
         let gpu = if config.use_gpu { tested_gpu().await } else { None };
         let config = config.into_worker_config()?;
         let transport = webrtc_transport(rtc, &config.seed);

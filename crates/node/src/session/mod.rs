@@ -206,13 +206,12 @@ impl<P: Platform, G: Backend> Session<'_, P, G> {
             self.core.emit(Event::Computing { lease: open.lease, unit: (&open.unit).into(), backend });
             self.leases.computing = Some(open);
         }
-        let held = self.leases.open() + self.leases.requested;
-        if held < self.max_open && now >= self.rest_until && !self.core.pace.is_paused() {
-            let wanted = self.max_open - self.leases.open();
-            // A full outbox means a relay that does not read; the next plan asks again.
-            if self.send(&LeaseRequest { max_units: wanted }).is_ok() {
-                self.leases.requested = wanted;
-            }
+        // One request at a time: grants of an earlier one may be on their way, and what exceeds the room goes back.
+        let wanted = self.max_open.saturating_sub(self.leases.open());
+        let may_ask = self.leases.requested == 0 && wanted > 0 && now >= self.rest_until;
+        // A full outbox means a relay that does not read; the next plan asks again.
+        if may_ask && !self.core.pace.is_paused() && self.send(&LeaseRequest { max_units: wanted }).is_ok() {
+            self.leases.requested = wanted;
         }
     }
 
