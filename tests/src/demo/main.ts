@@ -75,7 +75,7 @@ async function main(): Promise<number> {
 
 async function submit(url: string): Promise<string> {
   const [created] = await shoal('job', 'submit', 'examples/digits/job.toml', '--relay-url', url);
-  const id = created?.['id'];
+  const id = created?.['job'];
   if (typeof id !== 'string') throw new Error(`shoal job submit printed ${JSON.stringify(created)}`);
   return id;
 }
