@@ -14,7 +14,7 @@ export const JOB_LIMIT_MS = 240_000;
 export class Swarm implements AsyncDisposable {
   readonly relay: Relay;
   readonly #natives: Program[] = [];
-  #browser: Browser | null = null;
+  #browser: Promise<Browser> | null = null;
 
   private constructor(relay: Relay) {
     this.relay = relay;
@@ -32,8 +32,9 @@ export class Swarm implements AsyncDisposable {
     return Tab.join(await this.browser(), this.relay.link, options);
   }
 
-  async browser(): Promise<Browser> {
-    this.#browser ??= await startBrowser();
+  /** One for the swarm, started when the first tab needs it. */
+  browser(): Promise<Browser> {
+    this.#browser ??= startBrowser();
     return this.#browser;
   }
 
@@ -71,7 +72,7 @@ export class Swarm implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#browser?.close();
+    await (await this.#browser)?.close();
     for (const native of this.#natives) if (native.isRunning) await native.stop();
     await this.relay.dispose();
   }
