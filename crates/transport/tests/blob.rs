@@ -1,4 +1,5 @@
 //! Blob transfers over in-memory pipes: verified, resumable, and never beyond the credit.
+#![allow(clippy::unwrap_used, reason = "a failed assumption of a helper fails its test")]
 #![cfg(not(target_arch = "wasm32"))]
 
 use std::collections::HashMap;
@@ -328,7 +329,8 @@ async fn what_the_protocol_does_not_allow_is_an_error() {
     let blob = sample(100);
     let header = Reply::Header(BlobHeader { size: 100 });
     let chunk = Reply::Chunk(blob.bytes().to_vec());
-    let cases: Vec<(Vec<Reply>, fn(&FetchError) -> bool)> = vec![
+    type Case = (Vec<Reply>, fn(&FetchError) -> bool);
+    let cases: Vec<Case> = vec![
         (vec![chunk.clone()], |e| matches!(e, FetchError::OutOfOrder { .. })),
         (vec![header.clone(), header.clone()], |e| matches!(e, FetchError::OutOfOrder { .. })),
         (vec![header.clone(), Reply::Chunk(vec![])], |e| matches!(e, FetchError::OutOfOrder { .. })),

@@ -151,9 +151,11 @@ async fn finished_streams_give_their_channels_back() {
             assert!(back == data);
         }
     };
-    // Several times as many as may be open at once.
-    for _ in 0..10 {
+    // More in all than may be open at once.
+    for _ in 0..3 {
         within(30, futures::future::join_all((0..MAX_STREAMS / 2).map(|i| once(i * 50)))).await;
+        // Between two str0m sides an id must rest before it is used again, see `stream_core`; nothing tells when.
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

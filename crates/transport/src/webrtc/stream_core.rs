@@ -7,11 +7,12 @@
 //!    after the data written before them.
 //! 3. The application reads with [`StreamCore::read`], and writes frames for which [`StreamCore::check_writable`] is fine.
 //! 4. When the application lets go, call [`StreamCore::abandon`].
-//! 5. The side that accepted the stream closes the channel once [`StreamCore::is_over`]; the side that opened it waits for
-//!    that. Either closes it [`super::limits::FIN_ACK_TIMEOUT`] after the application let go at the latest.
+//! 5. The dialler closes the channel once [`StreamCore::is_over`]; the listener waits for that. Either closes it
+//!    [`super::limits::FIN_ACK_TIMEOUT`] after the application let go at the latest.
 //!
-//! The order in 5 matters because a channel's id may be used again only after both directions were reset (RFC 8831, section
-//! 6.7), and the opener, who hands out the ids, is the one who must know: the peer's reset has reached it when it resets.
+//! Who closes matters, because a channel's id may be used again only after both directions were reset (RFC 8831, section
+//! 6.7): sctp-proto 0.10.8, when it resets first, resets a second time in reply to the peer's reset, which may then hit a
+//! new stream of the same id. Browsers reset once; so the browser, who is always the dialler, goes first.
 //!
 //! The states follow QUIC's two independent halves (RFC 9000, section 3), with FIN_ACK so that no channel is closed under
 //! data still in flight.

@@ -17,7 +17,7 @@ use super::channel::{Channel, ChannelEvent};
 use super::error::CloseReason;
 use super::page::Page;
 use super::port::{FromPage, Handle, NEGOTIATED_STREAM, ToPage};
-use super::stream::{Origin, Stream, Substream};
+use super::stream::{Stream, Substream};
 use crate::webrtc::limits::{FIN_ACK_TIMEOUT, MAX_STREAMS, MAX_UNREAD_PER_CONNECTION};
 
 /// A connection that the page holds for us.
@@ -47,7 +47,7 @@ pub(super) fn wake(waker: &mut Option<Waker>) {
 impl Connection {
     pub(super) fn new(id: u32, page: Rc<Page>) -> Self {
         let state = State {
-            streams: HashMap::from([(NEGOTIATED_STREAM, Stream::new(Origin::Opened))]),
+            streams: HashMap::from([(NEGOTIATED_STREAM, Stream::new())]),
             next_key: NEGOTIATED_STREAM + 1,
             inbound: VecDeque::new(),
             offer: None,
@@ -94,7 +94,7 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let key = state.next_key();
         if state.reason.is_none() && state.streams.len() < MAX_STREAMS {
-            state.streams.insert(key, Stream::new(Origin::Accepted));
+            state.streams.insert(key, Stream::new());
             state.inbound.push_back(key);
             wake(&mut state.accept_waker);
         } else {
@@ -297,7 +297,7 @@ impl StreamMuxer for Muxer {
             return Poll::Pending;
         }
         let key = state.next_key();
-        state.streams.insert(key, Stream::new(Origin::Opened));
+        state.streams.insert(key, Stream::new());
         let Connection { id, page, .. } = &**self.connection;
         page.post(&ToPage::Open { connection: *id, stream: key });
         Poll::Ready(Ok(Substream::new((*self.connection).clone(), key)))

@@ -14,17 +14,9 @@ use super::connection::{Connection, wake};
 use crate::webrtc::frame;
 use crate::webrtc::stream_core::{ReadOutcome, StreamCore};
 
-/// Who opened a stream. The other side closes its channel, see [`crate::webrtc::stream_core`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    Opened,
-    Accepted,
-}
-
 /// A stream and who waits for it.
 pub(super) struct Stream {
     pub(super) core: StreamCore,
-    origin: Origin,
     /// Absent until the page sends it.
     channel: Option<Channel>,
     channel_closed: bool,
@@ -34,10 +26,9 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(origin: Origin) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             core: StreamCore::new(),
-            origin,
             channel: None,
             channel_closed: false,
             released: false,
@@ -89,7 +80,8 @@ impl Stream {
                 None => break,
             }
         }
-        if self.origin == Origin::Accepted && self.core.is_over() && !self.channel_closed {
+        // A tab is always the dialler, so it is on this side to close, see `stream_core`.
+        if self.core.is_over() && !self.channel_closed {
             self.close_channel();
         }
         !(self.released && self.channel_closed)

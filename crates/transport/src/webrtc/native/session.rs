@@ -21,7 +21,7 @@ use str0m::{Candidate, Event, IceCreds, Input, Rtc};
 use super::certificate::{Certificate, provider};
 use super::error::{CloseReason, SessionError};
 use super::send_window::SendWindow;
-use super::session_stream::{Origin, Stream};
+use super::session_stream::Stream;
 use crate::webrtc::credentials::{self, Credentials};
 use crate::webrtc::fingerprint::Fingerprint;
 use crate::webrtc::limits::{
@@ -62,6 +62,7 @@ pub(super) struct Session {
     /// Some writer found the send window full.
     pub(super) send_blocked: bool,
     pub(super) send_window: SendWindow,
+    dialler: bool,
     local: SocketAddr,
     handshake_channel: ChannelId,
     handshake_open: bool,
@@ -144,13 +145,13 @@ impl Session {
         api.start_sctp(dialler);
         let handshake_channel = api.create_data_channel(ChannelConfig { negotiated: Some(0), ..Default::default() });
         rtc.add_remote_candidate(Candidate::host(remote, Protocol::Udp)?);
-        let origin = if dialler { Origin::Opened } else { Origin::Accepted };
         Ok(Self {
             rtc,
-            streams: HashMap::from([(handshake_channel, Stream::new(origin))]),
+            streams: HashMap::from([(handshake_channel, Stream::new(dialler))]),
             needs_flush: false,
             send_blocked: false,
             send_window: SendWindow::default(),
+            dialler,
             local,
             handshake_channel,
             handshake_open: false,
@@ -258,7 +259,7 @@ impl Session {
             tracing::debug!("a peer opened more than {MAX_STREAMS} streams");
             return self.rtc.direct_api().close_data_channel(id);
         }
-        self.streams.insert(id, Stream::new(Origin::Accepted));
+        self.streams.insert(id, Stream::new(self.dialler));
         self.inbound.push_back(id);
         wake(&mut self.accept_waker);
     }
@@ -372,7 +373,7 @@ impl Session {
             return Poll::Pending;
         }
         let id = self.rtc.direct_api().create_data_channel(ChannelConfig::default());
-        self.streams.insert(id, Stream::new(Origin::Opened));
+        self.streams.insert(id, Stream::new(self.dialler));
         Poll::Ready(Ok(id))
     }
 

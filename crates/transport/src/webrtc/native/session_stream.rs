@@ -18,16 +18,10 @@ pub(super) struct Stream {
     pub(super) core: StreamCore,
     reader: Option<Waker>,
     writer: Option<Waker>,
-    origin: Origin,
+    /// Whether it is on this side to close the channel, see [`crate::webrtc::stream_core`].
+    closes: bool,
     channel_closed: bool,
     released: Released,
-}
-
-/// Who opened a stream. The other side closes its channel, see [`crate::webrtc::stream_core`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    Opened,
-    Accepted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +35,9 @@ enum Released {
 }
 
 impl Stream {
-    pub(super) fn new(origin: Origin) -> Self {
+    pub(super) fn new(closes: bool) -> Self {
         Self {
-            origin,
+            closes,
             core: StreamCore::new(),
             reader: None,
             writer: None,
@@ -98,7 +92,7 @@ impl Stream {
                 }
             }
         }
-        let mine_to_close = self.origin == Origin::Accepted && self.core.is_over();
+        let mine_to_close = self.closes && self.core.is_over();
         if !self.channel_closed && (mine_to_close || self.expired(now)) {
             rtc.direct_api().close_data_channel(id);
             self.channel_closed = true;
