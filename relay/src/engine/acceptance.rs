@@ -30,16 +30,18 @@ impl Engine {
     pub(super) async fn judged(&mut self, judged: Judged) -> Result<(), EngineError> {
         let Judged { lease, worker, unit, output, site, judgement } = judged;
         let effect = self.coordinator.verdict_effect(&lease);
-        let finding = match judgement? {
+        let finding = match judgement {
+            Err(error) if !error.is_the_jobs() => return Err(error),
             _ if effect == VerdictEffect::Ignored => {
                 tracing::debug!(lease = %lease.short(), "verdict of a lease that ended");
                 return Ok(());
             }
-            Judgement::Impossible(error) => {
+            Err(error) => return self.fail_job(unit.unit.job, &error.to_string()).await,
+            Ok(Judgement::Impossible(error)) => {
                 return self.fail_job(unit.unit.job, &format!("a unit cannot be computed: {error}")).await;
             }
-            Judgement::Unavailable => unavailable(),
-            Judgement::Finding(finding) => finding,
+            Ok(Judgement::Unavailable) => unavailable(),
+            Ok(Judgement::Finding(finding)) => finding,
         };
         self.context.metrics.validation_seconds.inc_by(finding.check_seconds);
         let outcome = finding.outcome;

@@ -22,7 +22,10 @@ impl Engine {
         if row.state != JobState::Running || self.jobs.contains_key(&job) {
             return Ok(());
         }
-        let (plan, round, accepted) = self.load_round(&row).await?;
+        let (plan, round, accepted) = match self.load_round(&row).await {
+            Err(error) if error.is_the_jobs() => return self.fail_job(job, &error.to_string()).await,
+            loaded => loaded?,
+        };
         tracing::info!(
             job = %job.short(), name = row.name, round = row.rounds_done, units = plan.units.len(),
             accepted = accepted.len(), "round starts"
@@ -80,6 +83,7 @@ impl Engine {
             RoundOutcome::Finished => tracing::info!(job = %job.short(), "job finished"),
             RoundOutcome::NotRunning => {}
             RoundOutcome::Failed(reason) => self.fail_job(job, &reason).await?,
+            RoundOutcome::Broken(error) if error.is_the_jobs() => self.fail_job(job, &error.to_string()).await?,
             RoundOutcome::Broken(error) => return Err(error),
         }
         self.context.note_progress(job);

@@ -56,6 +56,17 @@ pub enum EngineError {
     Plan(#[from] PlanError),
 }
 
+impl EngineError {
+    /// Whether one job's data are at fault: that job fails by name and the relay goes on.
+    fn is_the_jobs(&self) -> bool {
+        match self {
+            Self::MissingBlob { .. } | Self::Plan(_) | Self::Store(StoreError::Corrupt { .. }) => true,
+            Self::Blob(error) => matches!(error, BlobError::Damaged { .. }),
+            Self::Store(_) | Self::Random(_) => false,
+        }
+    }
+}
+
 /// The engine's state.
 pub struct Engine {
     context: Arc<Context>,

@@ -11,7 +11,10 @@ use crate::store::JobRow;
 impl Engine {
     pub(super) async fn recover(&mut self) -> Result<(), EngineError> {
         for row in self.context.store.running_jobs().await? {
-            self.judge_pending(&row).await?;
+            match self.judge_pending(&row).await {
+                Err(error) if error.is_the_jobs() => self.fail_job(row.id, &error.to_string()).await?,
+                judged => judged?,
+            }
             self.start_round(row.id).await?;
         }
         Ok(())

@@ -108,6 +108,29 @@ async fn a_job_is_cancelled_once_and_survives_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_job_fails_by_name_and_the_relay_goes_on() {
+    let relay = TestRelay::start().await;
+    let damaged = submit_points(&relay.api, 3, |_| ()).await;
+    let whole = submit_points(&relay.api, 3, |document| document["training"]["seed"] = 9.into()).await;
+    let dir = relay.stop().await;
+    let store = shoal_relay::store::Store::open(&dir.path().join("relay.sqlite")).await.unwrap();
+    let shard = store.shards(&damaged).await.unwrap()[2].blob.to_string();
+    store.close().await;
+    std::fs::remove_file(dir.path().join("blobs").join(&shard[..2]).join(&shard)).unwrap();
+    let relay = TestRelay::start_in(dir, |_| ()).await;
+    let status = loop {
+        let status = relay.api.status(damaged).await;
+        if status.state != JobState::Running {
+            break status;
+        }
+    };
+    assert_eq!(status.state, JobState::Failed);
+    assert!(status.failure.unwrap().contains(&shard));
+    assert_eq!(relay.api.status(whole).await.state, JobState::Running);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_document_again_is_another_job() {
     let relay = TestRelay::start().await;
     let one = submit_points(&relay.api, 3, |_| ()).await;
