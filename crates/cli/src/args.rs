@@ -47,7 +47,7 @@ pub(crate) struct RelayArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct UpArgs {
     /// Port of the page and the API; 0 picks free ones for everything
-    #[arg(long, default_value_t = 7040)]
+    #[arg(long, env = "SHOAL_PORT", default_value_t = 7040)]
     pub(crate) port: u16,
     /// Port of the swarm, TCP and UDP; one above --port unless given
     #[arg(long)]

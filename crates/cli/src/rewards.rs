@@ -65,7 +65,7 @@ async fn show(whose: &WhoseArgs, relay: &RelayArgs, output: &Output) -> Result<(
         "event": "rewards", "epoch": info.epoch, "payable": info.payable, "held": info.held, "claims": claims,
     }));
     output.text(format!(
-        "epoch {}: {} SHOAL payable, {} waiting for an address",
+        "epoch {}: {} payable, {} waiting for an address",
         info.epoch,
         tokens(&info.payable)?,
         tokens(&info.held)?
@@ -103,7 +103,7 @@ async fn claim(whose: &WhoseArgs, relay: &RelayArgs, key: &KeyArgs, output: &Out
     }
     output.result(
         &json!({"event": "done", "claims": info.claims.len(), "paid": total}),
-        format!("{} claims, {} SHOAL paid now", info.claims.len(), total.display_tokens()),
+        format!("{} claims, {} paid now", info.claims.len(), total.display_tokens()),
     );
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! The command as a user runs it: a process with arguments, exit codes and output.
+#![allow(clippy::unwrap_used, reason = "a failed assumption of a helper fails its test")]
 
 use std::{
     fs,
@@ -13,8 +14,14 @@ use std::{
 fn shoal(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shoal"));
     // The caller's settings are not the test's.
-    for name in ["SHOAL_RELAY_URL", "SHOAL_TOKEN_FILE", "SHOAL_JOIN_SECRET", "SHOAL_CHAIN_URL", "SHOAL_CHAIN_KEY_FILE"]
-    {
+    for name in [
+        "SHOAL_RELAY_URL",
+        "SHOAL_TOKEN_FILE",
+        "SHOAL_JOIN_SECRET",
+        "SHOAL_CHAIN_URL",
+        "SHOAL_CHAIN_KEY_FILE",
+        "SHOAL_PORT",
+    ] {
         command.env_remove(name);
     }
     command.args(args).output().expect("the program runs")

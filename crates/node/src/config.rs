@@ -105,7 +105,7 @@ impl WorkerConfig {
             };
             let known = *relay.get_or_insert(peer);
             if known != peer {
-                return Err(ConfigError::TwoRelays(known, peer));
+                return Err(ConfigError::TwoRelays(Box::new([known, peer])));
             }
         }
         let peer = relay.ok_or(ConfigError::NoAddress)?;

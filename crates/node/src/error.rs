@@ -24,8 +24,8 @@ pub enum ConfigError {
     #[error("relay address {0} does not end in /p2p/<peer id>")]
     NoPeerId(Multiaddr),
     /// Addresses of different relays.
-    #[error("relay addresses name two relays: {0} and {1}")]
-    TwoRelays(PeerId, PeerId),
+    #[error("relay addresses name two relays: {} and {}", .0[0], .0[1])]
+    TwoRelays(Box<[PeerId; 2]>),
     /// A relay that cannot sign for Shoal.
     #[error(transparent)]
     Relay(NotEd25519),

@@ -15,7 +15,7 @@ use shoal_wire::{
 const LEASE: LeaseId = LeaseId([7; 32]);
 
 fn numbers(output: &[u8]) -> Vec<f32> {
-    let tensors = Tensors::from_bytes(output).unwrap();
+    let tensors = Tensors::from_bytes(output).expect("an output decodes");
     tensors.into_iter().flat_map(|(_, t)| if let Data::F32(data) = t.data() { data.clone() } else { vec![] }).collect()
 }
 

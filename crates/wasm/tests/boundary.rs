@@ -1,4 +1,5 @@
 //! The boundary in Node and in a browser's worker: configurations, errors, vectors, the event loop.
+#![allow(clippy::unwrap_used, reason = "a failed assumption of a helper fails its test")]
 #![cfg(target_arch = "wasm32")]
 
 use js_sys::{Array, Function, Object, Reflect, Uint8Array};

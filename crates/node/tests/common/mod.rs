@@ -1,4 +1,5 @@
 //! A relay made by hand: real libp2p, Noise and Yamux over memory, and every message under the test's control.
+#![allow(clippy::unwrap_used, reason = "a failed assumption of a helper fails its test")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{
