@@ -1,6 +1,7 @@
 //! `shoal work`: a worker on this machine's CPU.
 
 use std::{
+    cell::Cell,
     fs::OpenOptions,
     io::Write as _,
     path::{Path, PathBuf},
@@ -115,6 +116,7 @@ struct View {
     output: Output,
     receipts: PathBuf,
     bar: ProgressBar,
+    totals: Cell<Stats>,
 }
 
 impl View {
@@ -123,7 +125,7 @@ impl View {
         let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is well-formed");
         let bar = bar.with_style(style);
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self { output, receipts, bar }
+        Self { output, receipts, bar, totals: Cell::default() }
     }
 
     fn show(&self, event: &Event) {
@@ -140,20 +142,33 @@ impl View {
         match event {
             Event::Connecting { attempt } => self.bar.set_message(format!("connecting, attempt {}", attempt + 1)),
             Event::Connected { relay, network, .. } => {
-                self.bar.println(format!("connected to relay {} of {network}", relay.short()));
+                self.say(format!("connected to relay {} of {network}", relay.short()));
             }
             Event::Waiting { reason } => self.bar.set_message(format!("waiting: {reason}")),
-            Event::Stats(stats) => self.bar.set_message(summary(stats)),
-            Event::Rejected { outcome, reason, .. } => self.bar.println(format!("rejected: {outcome}: {reason}")),
-            Event::Refused { code, detail } => self.bar.println(format!("refused: {code}: {detail}")),
-            Event::BadReceipt { reason } => self.bar.println(format!("receipt not believed: {reason}")),
-            Event::Returned { reason, .. } => self.bar.println(format!("lease given back: {reason}")),
-            Event::Disconnected { reason, retry_ms } => {
-                self.bar.println(format!("disconnected ({reason}), again in {:.1} s", *retry_ms as f64 / 1000.0));
+            Event::Stats(stats) => {
+                self.totals.set(*stats);
+                self.bar.set_message(summary(stats));
             }
-            Event::Stopped => self.bar.finish(),
+            Event::Rejected { outcome, reason, .. } => self.say(format!("rejected: {outcome}: {reason}")),
+            Event::Refused { code, detail } => self.say(format!("refused: {code}: {detail}")),
+            Event::BadReceipt { reason } => self.say(format!("receipt not believed: {reason}")),
+            Event::Returned { reason, .. } => self.say(format!("lease given back: {reason}")),
+            Event::Disconnected { reason, retry_ms } => {
+                self.say(format!("disconnected ({reason}), again in {:.1} s", *retry_ms as f64 / 1000.0));
+            }
+            Event::Stopped => {
+                self.bar.finish_and_clear();
+                self.output.text(format!("stopped: {}", summary(&self.totals.get())));
+            }
             Event::Leased { .. } | Event::Computing { .. } | Event::Committed { .. } | Event::Accepted { .. } => {}
         }
+    }
+}
+
+impl View {
+    /// A line above the bar, or just a line where there is no terminal for one.
+    fn say(&self, text: String) {
+        if self.bar.is_hidden() { self.output.text(text) } else { self.bar.println(text) }
     }
 }
 

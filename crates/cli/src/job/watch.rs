@@ -37,6 +37,10 @@ pub(super) async fn watch(relay: &RelayApi, id: &JobId, output: &Output) -> Resu
         if last.as_ref() != Some(&status) {
             output.object(&status);
             show(&bar, &status);
+            let rounds_before = last.as_ref().map_or(0, |last| last.rounds_done);
+            if bar.is_hidden() && status.rounds_done > rounds_before {
+                output.text(format!("round {}/{}: {}", status.rounds_done, status.rounds, accuracy(&status)));
+            }
         }
         let ended = status.state != JobState::Running;
         if ended {
