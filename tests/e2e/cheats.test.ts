@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CHEATS, cheatingProgram, cheatingTab } from '../src/cheats.ts';
-import { digitsJob, TRAINING } from '../src/digits.ts';
+import { digitsJob, EXACT_ONLY } from '../src/digits.ts';
 import { heldOutAccuracy } from '../src/evaluation.ts';
 import { countedOnce, Swarm } from '../src/swarm.ts';
 import { until } from '../src/wait.ts';
@@ -39,7 +39,7 @@ for (const kind of CHEATS) {
     // The cheat joins first and alone, so that it gets units before anybody else can take them.
     swarm.native({ file: await cheatingProgram(), args: ['--cheat', kind] });
     await swarm.workers(1);
-    const job = await swarm.api.submit(await digitsJob(swarm.api, { ...TRAINING, rounds: 4 }));
+    const job = await swarm.api.submit(await digitsJob(swarm.api, { ...EXACT_ONLY, rounds: 4 }));
     const cheat = await rejected(swarm, () => true);
     swarm.native();
     await earnsNothing(swarm, job, cheat);
@@ -49,7 +49,7 @@ for (const kind of CHEATS) {
 test('a tab that cheats is rejected, earns nothing, and the accuracy holds', async () => {
   await using swarm = await Swarm.start();
   const tab = await cheatingTab(await swarm.browser(), swarm.relay.link, 'one-entry-off');
-  const job = await swarm.api.submit(await digitsJob(swarm.api, { ...TRAINING, rounds: 4 }));
+  const job = await swarm.api.submit(await digitsJob(swarm.api, { ...EXACT_ONLY, rounds: 4 }));
   const cheat = await rejected(swarm, ({ kind }) => kind === 'browser');
   assert.equal(cheat, await tab.node());
   swarm.native();
