@@ -26,6 +26,8 @@ const PROGRESS_QUEUE: usize = 64;
 pub struct Context {
     /// Rows.
     pub store: Store,
+    /// Rows, for HTTP requests of anybody.
+    pub public_store: Store,
     /// Blobs.
     pub blobs: BlobStore,
     /// The relay's key, bound to its network.
@@ -42,7 +44,8 @@ impl Context {
     pub fn new(store: Store, blobs: BlobStore, key: NodeKey) -> Self {
         let (progress, _) = broadcast::channel(PROGRESS_QUEUE);
         let (join, connected) = (RwLock::default(), Mutex::default());
-        Self { store, blobs, key, metrics: Metrics::default(), join, connected, progress }
+        let public_store = store.public();
+        Self { store, public_store, blobs, key, metrics: Metrics::default(), join, connected, progress }
     }
 
     /// Tells whoever watches a job to look at it again.

@@ -85,7 +85,7 @@ impl Watch {
     }
 
     async fn look(&self) -> Result<Option<JobStatus>, crate::store::StoreError> {
-        match self.app.context.store.job(&self.job).await? {
+        match self.app.context.public_store.job(&self.job).await? {
             Some(row) => Ok(Some(job_status(&self.app.context, row).await?)),
             None => Ok(None),
         }

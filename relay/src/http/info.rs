@@ -17,7 +17,7 @@ pub(super) async fn join(State(app): State<App>) -> Result<Json<JoinInfo>, Failu
 /// Everyone who ever joined, most verified operations first.
 #[utoipa::path(get, path = "/v1/workers", tag = "volunteers", responses((status = 200, body = Vec<WorkerRow>)))]
 pub(super) async fn workers(State(app): State<App>) -> Result<Json<Vec<WorkerRow>>, Failure> {
-    let rows = app.context.store.worker_rows(None).await?;
+    let rows = app.context.public_store.worker_rows(None).await?;
     Ok(Json(connected(&app.context, rows)))
 }
 

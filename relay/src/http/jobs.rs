@@ -43,13 +43,13 @@ pub(super) async fn submit_job(
     let spec = JobSpec::from_json(&document)?;
     let _turn = app.submitting.lock().await;
     let context = &app.context;
-    let running = context.store.running_jobs().await?.len();
+    let running = context.public_store.running_jobs().await?.len();
     if running >= MAX_ACTIVE_JOBS {
         return Err(Failure::TooManyJobs { running, limit: MAX_ACTIVE_JOBS });
     }
     let new = plan(context, document, spec).await?;
     let id = new.id;
-    context.store.insert_job(&new).await?;
+    context.public_store.insert_job(&new).await?;
     tracing::info!(job = %id, name = new.name, rounds = new.rounds, units = new.units.len(), "job submitted");
     app.engine.send(Command::StartRound { job: id }).await?;
     Ok(Json(JobCreated { id }))
@@ -62,7 +62,7 @@ async fn plan(context: &Arc<Context>, document: Vec<u8>, spec: JobSpec) -> Resul
         Some(id) => Some(data_blob(context, "data.held_out", id).await?),
         None => None,
     };
-    let ordinal = context.store.count_documents(&document).await?;
+    let ordinal = context.public_store.count_documents(&document).await?;
     let (id, blobs) = (job_id(&document, ordinal), context.blobs.clone());
     let planned = tokio::task::spawn_blocking(move || {
         let planned = plan_job(id, spec, &train, held_out.as_deref())?;
@@ -101,7 +101,7 @@ async fn data_blob(context: &Context, field: &'static str, id: BlobId) -> Result
 #[utoipa::path(get, path = "/v1/jobs", tag = "jobs", responses((status = 200, body = Vec<JobStatus>)))]
 pub(super) async fn list_jobs(State(app): State<App>) -> Result<Json<Vec<JobStatus>>, Failure> {
     let mut jobs = Vec::new();
-    for row in app.context.store.jobs().await? {
+    for row in app.context.public_store.jobs().await? {
         jobs.push(job_status(&app.context, row).await?);
     }
     Ok(Json(jobs))
@@ -168,7 +168,7 @@ pub(super) async fn get_receipts(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<ReceiptBody>>, Failure> {
     let row = known(&app, &id).await?;
-    let receipts = app.context.store.job_receipts(&row.id).await?;
+    let receipts = app.context.public_store.job_receipts(&row.id).await?;
     let body = receipts.into_iter().map(|row| ReceiptBody {
         unit: row.receipt.unit,
         lease: row.receipt.lease,
@@ -183,5 +183,5 @@ pub(super) async fn get_receipts(
 /// The job of a path.
 pub(super) async fn known(app: &App, id: &str) -> Result<JobRow, Failure> {
     let id: JobId = id.parse()?;
-    app.context.store.job(&id).await?.ok_or(Failure::UnknownJob(id))
+    app.context.public_store.job(&id).await?.ok_or(Failure::UnknownJob(id))
 }

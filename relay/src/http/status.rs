@@ -8,7 +8,7 @@ use crate::{
 };
 
 pub(super) async fn job_status(context: &Context, row: JobRow) -> Result<JobStatus, StoreError> {
-    let store = &context.store;
+    let store = &context.public_store;
     let cost = store.validation_cost(&row.id).await?;
     // The last round of a finished job is complete; there is no round after it.
     let round_accepted = match row.state {

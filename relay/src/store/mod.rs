@@ -29,8 +29,15 @@ pub use rows::unix_seconds;
 pub use units::UnitRow;
 pub use workers::{Binding, WorkerSeen};
 
-/// Reader connections: HTTP polls and the engine's look-ups; SQLite serves few readers best.
+/// Reader connections of the relay itself, and as many for strangers' HTTP requests; SQLite serves few readers best.
 const READERS: u32 = 4;
+
+/// How long the relay's own queries wait for a connection. The engine stops when the store fails, so a crowd or a slow
+/// disk must make it wait, not fail; beyond this something hangs.
+const OWN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// How long a stranger's request waits for a connection before it is answered with an error.
+const PUBLIC_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How long a connection waits for a lock before the query fails. The only writer is this process; only a backup
 /// program or a curious person with a shell can hold it longer than a commit takes.
@@ -60,6 +67,8 @@ pub enum StoreError {
 pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
+    /// Readers of [`Self::public`].
+    public: SqlitePool,
 }
 
 impl Store {
@@ -75,14 +84,25 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(OWN_PATIENCE);
+        let writer = writer.connect_with(options.clone()).await?;
         migrator().run(&writer).await?;
-        let reader = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, reader })
+        let options = options.read_only(true);
+        let readers = SqlitePoolOptions::new().max_connections(READERS);
+        let reader = readers.clone().acquire_timeout(OWN_PATIENCE).connect_with(options.clone()).await?;
+        let public = readers.acquire_timeout(PUBLIC_PATIENCE).connect_with(options).await?;
+        Ok(Self { writer, reader, public })
+    }
+
+    /// The same store read over connections of its own: strangers' requests wait for each other, the engine never for
+    /// them.
+    pub fn public(&self) -> Self {
+        Self { reader: self.public.clone(), ..self.clone() }
     }
 
     /// Waits for running queries and closes the files.
     pub async fn close(&self) {
+        self.public.close().await;
         self.reader.close().await;
         self.writer.close().await;
     }

@@ -174,3 +174,17 @@ async fn only_a_newer_binding_counts() {
     let bindings = store.bindings_after(0, 10).await.unwrap();
     assert_eq!(bindings.iter().map(|b| b.payout[0]).collect::<Vec<_>>(), [1, 3]);
 }
+
+#[tokio::test]
+async fn a_crowd_of_strangers_does_not_keep_the_relay_from_its_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("relay.sqlite")).await.unwrap();
+    let public = store.public();
+    let mut crowd = Vec::new();
+    for _ in 0..READERS {
+        crowd.push(public.reader.acquire().await.unwrap());
+    }
+    assert!(public.reader.try_acquire().is_none(), "the crowd holds all that strangers may have");
+    assert!(store.reader.try_acquire().is_some(), "the relay's own queries do not wait for it");
+    assert!(store.writer.try_acquire().is_some());
+}

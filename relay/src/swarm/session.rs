@@ -26,7 +26,10 @@ use shoal_wire::{
     limits::{MAX_LEASES_PER_REQUEST, MAX_REASON_LEN},
     proto::{self, MessageType, Refusal, RefusalCode, Welcome},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
 
 use super::{
     AGENT,
@@ -39,6 +42,10 @@ use crate::{
 
 /// Time for the first message: the stream is open, so the worker is there.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Sessions being written to the store at once: a crowd of newcomers, or one peer that begins again and again, must
+/// not stand between the engine and the only writer.
+const MAX_OPENING: usize = 16;
 
 /// Time for one message to be taken by the link.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,6 +66,7 @@ pub(super) async fn accept(
     closing: mpsc::Sender<PeerId>,
 ) {
     let next = AtomicU64::new(0);
+    let opening = Arc::new(Semaphore::new(MAX_OPENING));
     while let Some((peer, stream)) = incoming.next().await {
         let Ok(worker) = node_id(&peer) else {
             tracing::debug!(%peer, "a peer without an Ed25519 key");
@@ -67,9 +75,9 @@ pub(super) async fn accept(
         };
         let session = SessionId(next.fetch_add(1, Ordering::Relaxed));
         let (context, engine) = (context.clone(), engine.clone());
-        let (membership, closing) = (membership.clone(), closing.clone());
+        let (membership, closing, opening) = (membership.clone(), closing.clone(), opening.clone());
         tokio::spawn(async move {
-            let task = SessionTask { context, engine, membership, session, worker, peer };
+            let task = SessionTask { context, engine, membership, opening, session, worker, peer };
             if let Err(end) = task.run(stream).await {
                 tracing::debug!(worker = %worker.short(), %end, "session ended");
                 if end.is_fault() {
@@ -110,6 +118,7 @@ struct SessionTask {
     context: Arc<Context>,
     engine: EngineHandle,
     membership: Arc<Membership>,
+    opening: Arc<Semaphore>,
     session: SessionId,
     worker: NodeId,
     peer: PeerId,
@@ -149,8 +158,10 @@ impl SessionTask {
         let first = timeout(HELLO_TIMEOUT, reader.next()).await.map_err(|_| silent())?;
         let Some(frame) = self.frame(first)? else { return Ok(()) };
         let joined = self.membership.check(self.worker, &hello(&self.open(&frame)?)?)?;
+        let turn = self.opening.acquire().await.expect("the semaphore is never closed");
         self.context.store.worker_seen(&joined.seen).await?;
         let strikes = strikes(self.context.store.strikes(&self.worker).await?);
+        drop(turn);
         let welcome = Welcome {
             network: self.membership.network.clone(),
             relay_agent: AGENT.to_owned(),
