@@ -87,8 +87,8 @@ impl Engine {
         let (context, validators, engine) = (self.context.clone(), self.validators.clone(), self.handle.clone());
         tokio::spawn(async move {
             let job = unit.unit.job;
-            let Ok(blobs) = load(&context, &unit).await else { return };
             let _permit = validators.acquire().await.expect("the semaphore is never closed");
+            let Ok(blobs) = load(&context, &unit).await else { return };
             let computed = tokio::task::spawn_blocking(move || compute(&unit.unit, &blobs)).await;
             if let Err(error) = computed.expect("computing a unit does not panic") {
                 let reason = format!("a unit cannot be computed: {error}");
@@ -105,8 +105,9 @@ pub(super) async fn examine(
     unit: &Arc<ActiveUnit>,
     output: Vec<u8>,
 ) -> Result<Judgement, EngineError> {
-    let blobs = load(context, unit).await?;
+    // Read only when it is its turn: each waiting result would hold the parameters in memory.
     let _permit = validators.acquire().await.expect("the semaphore is never closed");
+    let blobs = load(context, unit).await?;
     let unit = unit.clone();
     let found = tokio::task::spawn_blocking(move || {
         let found = judge(&unit.unit, &blobs, &output, unit.reference.get().copied());
