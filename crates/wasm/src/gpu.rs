@@ -13,7 +13,7 @@ pub(crate) type Gpu = shoal_compute::CpuBackend;
 #[wasm_bindgen]
 pub async fn webgpu_info() -> JsValue {
     #[cfg(feature = "webgpu")]
-    if let Ok(gpu) = Gpu::new().await {
+    if let Ok(gpu) = open().await {
         use shoal_compute::Backend as _;
         let info = gpu.info();
         gpu.destroy();
@@ -24,6 +24,33 @@ pub async fn webgpu_info() -> JsValue {
         return object.into();
     }
     JsValue::NULL
+}
+
+#[cfg(feature = "webgpu")]
+#[wasm_bindgen]
+extern "C" {
+    /// `GPU.requestAdapter` of the WebGPU specification, §4.2.
+    #[wasm_bindgen(js_namespace = ["navigator", "gpu"], js_name = requestAdapter, catch)]
+    async fn request_adapter(options: &JsValue) -> Result<JsValue, JsValue>;
+}
+
+/// The GPU with the name that the browser tells of its adapter: vendor and architecture, all that browsers tell.
+#[cfg(feature = "webgpu")]
+async fn open() -> Result<Gpu, String> {
+    let gpu = Gpu::new().await.map_err(|error| error.to_string())?;
+    let get = |object: &JsValue, key: &str| js_sys::Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED);
+    let options = js_sys::Object::new();
+    // What wgpu asked for, so that the answer is the same adapter.
+    js_sys::Reflect::set(&options, &"powerPreference".into(), &"high-performance".into())
+        .expect("a plain object takes properties");
+    let adapter = request_adapter(&options).await.unwrap_or(JsValue::UNDEFINED);
+    let info = if adapter.is_object() { get(&adapter, "info") } else { JsValue::UNDEFINED };
+    if !info.is_object() {
+        return Ok(gpu);
+    }
+    let words = ["vendor", "architecture"].map(|key| get(&info, key).as_string().unwrap_or_default());
+    let is_fallback = get(&info, "isFallbackAdapter").is_truthy();
+    Ok(gpu.with_adapter(words.join(" ").trim().to_owned(), is_fallback))
 }
 
 /// A GPU that has passed the self-test, or why there is none.
@@ -37,7 +64,7 @@ pub(crate) async fn tested() -> Result<Gpu, String> {
     };
     use shoal_wire::proto::{Gradient, unit::Program};
 
-    let mut gpu = Gpu::new().await.map_err(|error| error.to_string())?;
+    let mut gpu = open().await?;
     let unit = vector_unit(Program::Gradient(Gradient { batch: 24 }));
     let budget = Budget { reference_ops: u64::MAX, memory_bytes: u64::MAX };
     let (graph, parameters, data) = (&unit.graph, &unit.parameters, &unit.data);
