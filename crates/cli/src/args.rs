@@ -142,7 +142,7 @@ pub(crate) struct WorkArgs {
     #[arg(long, env = "SHOAL_WORKER_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Classes of units to take: exact, tolerant
-    #[arg(long, value_name = "CLASS", value_delimiter = ',')]
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', default_value = "exact,tolerant")]
     pub(crate) classes: Vec<ClassArg>,
     /// Share of the time spent computing, above 0 to 1
     #[arg(long, default_value_t = 1.0)]

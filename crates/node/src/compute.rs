@@ -45,11 +45,6 @@ impl<G: Backend> Devices<G> {
         self.gpu.as_ref().map(|gpu| gpu.info().adapter).unwrap_or_default()
     }
 
-    /// Classes that the devices are made for.
-    pub(crate) fn classes(&self) -> Vec<Class> {
-        if self.gpu.is_some() { vec![Class::Exact, Class::Tolerant] } else { vec![Class::Exact] }
-    }
-
     /// The device for a unit of that class.
     pub(crate) fn backend_for(&self, class: Class) -> BackendKind {
         match (&self.gpu, class) {

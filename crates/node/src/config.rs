@@ -44,7 +44,7 @@ pub struct WorkerConfig {
     pub site: String,
     /// Kind of machine, for the relay's tables.
     pub platform: PlatformKind,
-    /// Classes to take; empty means what the devices are made for: exact units, and tolerant ones on a GPU.
+    /// Classes to take. A CPU is right for tolerant units too: a relay gives them to GPUs first.
     pub classes: Vec<Class>,
     /// What one unit may cost.
     pub budget: Budget,
@@ -79,7 +79,7 @@ impl WorkerConfig {
             agent: concat!("shoal-node/", env!("CARGO_PKG_VERSION")).to_owned(),
             site: String::new(),
             platform: PlatformKind::Native,
-            classes: Vec::new(),
+            classes: vec![Class::Exact, Class::Tolerant],
             budget: Budget { reference_ops: DEFAULT_MAX_UNIT_OPS, memory_bytes: DEFAULT_MEMORY_BYTES },
             cache_bytes: DEFAULT_CACHE_BYTES,
             #[cfg(feature = "cheat")]

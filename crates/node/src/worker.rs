@@ -136,11 +136,10 @@ impl<P: Platform, G: Backend> Worker<P, G> {
         let keypair = Self::keypair(&config.seed);
         let (network, streams) = Network::new(&platform, &keypair, transport, relay.0, &config.agent);
         let (handle, commands) = mpsc::unbounded();
-        let classes = if config.classes.is_empty() { devices.classes() } else { config.classes.clone() };
         let core = Core {
             key: NodeKey::from_seed(&config.seed, config.network.clone()),
             relay,
-            classes,
+            classes: config.classes.clone(),
             devices: futures::lock::Mutex::new(devices),
             pace: Pace::new(),
             cache: RefCell::new(BlobCache::new(config.cache_bytes)),

@@ -34,7 +34,11 @@ async fn a_unit_goes_from_lease_to_receipt() {
         let binding = Verified::open_from(&hello.payout_binding, NETWORK, &node).unwrap();
         let binding: PayoutBinding = binding.message().unwrap();
         assert_eq!((binding.address, binding.chain_id), (vec![3; 20], 31_337));
-        assert_eq!(capabilities(&hello).classes, [Class::Exact as i32], "a CPU is for exact units");
+        assert_eq!(
+            capabilities(&hello).classes,
+            [Class::Exact as i32, Class::Tolerant as i32],
+            "a CPU is right for both"
+        );
 
         peer.send(&Welcome { network: NETWORK.into(), relay_agent: "test".into(), max_leases: 16 }).await;
         assert_eq!(peer.receive::<LeaseRequest>().await.max_units, 2, "one to compute and one to fetch");

@@ -32,7 +32,7 @@ pub(crate) struct CoreConfig {
     /// Whether tolerant units may run on the GPU.
     #[serde(default = "yes")]
     pub(crate) use_gpu: bool,
-    /// `exact`, `tolerant`; empty or absent for what the devices are made for.
+    /// `exact`, `tolerant`; empty or absent for both.
     #[serde(default)]
     classes: Vec<String>,
     /// Operation budget of one unit, reference operations.
@@ -103,7 +103,9 @@ impl CoreConfig {
         config.agent = self.agent;
         config.site = self.site;
         config.platform = PlatformKind::Browser;
-        config.classes = self.classes.iter().map(|name| parse_class(name)).collect::<Result<_, _>>()?;
+        if !self.classes.is_empty() {
+            config.classes = self.classes.iter().map(|name| parse_class(name)).collect::<Result<_, _>>()?;
+        }
         config.budget = Budget {
             reference_ops: self.max_unit_ops.unwrap_or(config.budget.reference_ops),
             memory_bytes: self.memory_bytes.unwrap_or(config.budget.memory_bytes),
