@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 use crate::{cargo, exec, lock, prune, web};
 
 /// What a user runs, by package.
-const PROGRAMS: [&str; 2] = ["shoal-relay", "shoal"];
+pub(crate) const PROGRAMS: [&str; 2] = ["shoal-relay", "shoal"];
 
 pub(crate) fn command(workspace: &Workspace, args: Vec<OsString>) -> Result<ExitCode> {
     let args = absolute(args)?;
@@ -73,6 +73,14 @@ pub(crate) fn programs(workspace: &Workspace, runner: &mut dyn Runner) -> Result
         fs::rename(&fresh, folder.join(name))?;
     }
     Ok(folder)
+}
+
+/// Builds the page unless an earlier phase has.
+pub(crate) fn page(workspace: &Workspace, tools: &Tools, runner: &mut dyn Runner) -> Result<()> {
+    if workspace.root.join("web/dist/index.html").is_file() {
+        return Ok(());
+    }
+    web::all(workspace, &tools.web, &web::Build::default(), runner)
 }
 
 fn executable(message: &str) -> Option<PathBuf> {

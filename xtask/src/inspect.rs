@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::exec;
 
 /// Modules that a WebAssembly module imports from, each once.
-pub(crate) fn wasm_imports(module: &Path) -> Result<Vec<String>> {
+fn wasm_imports(module: &Path) -> Result<Vec<String>> {
     let value = node(
         "const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).map((entry) => entry.module);
          console.log(JSON.stringify([...new Set(imports)]));",
@@ -17,6 +17,14 @@ pub(crate) fn wasm_imports(module: &Path) -> Result<Vec<String>> {
     )?;
     let names = value.as_array().context("node printed no list")?;
     Ok(names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+}
+
+/// A symbol that nobody defines becomes an import from `env`: C code, or a libc call, that no browser has.
+pub(crate) fn no_env_imports(module: &Path) -> Result<()> {
+    if wasm_imports(module)?.iter().any(|name| name == "env") {
+        bail!("{} imports from env", module.display());
+    }
+    Ok(())
 }
 
 /// Bytes as they are and as a web server would send them.
@@ -49,8 +57,10 @@ mod tests {
         std::fs::write(&file, bytes).unwrap();
         let imports = wasm_imports(&file);
         let size = size(&file);
+        let refused = no_env_imports(&file);
         std::fs::remove_file(&file).unwrap();
         assert_eq!(imports.unwrap(), ["env", "other"]);
+        assert!(refused.unwrap_err().to_string().ends_with("imports from env"));
         assert_eq!(size.unwrap().raw, bytes.len() as u64);
     }
 }

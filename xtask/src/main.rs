@@ -13,6 +13,7 @@ mod inspect;
 mod lock;
 mod phases;
 mod prune;
+mod readme;
 mod runner;
 mod setup;
 mod test;
@@ -45,6 +46,18 @@ environment
   CHROME, CHROMEDRIVER      the browser and its driver, instead of the ones on PATH
 ";
 
+type Run = fn(&Workspace, Vec<OsString>) -> Result<ExitCode>;
+
+/// What can be asked for.
+const COMMANDS: [(&str, Run); 6] = [
+    ("setup", setup::command),
+    ("demo", demo::command),
+    ("test", test::command),
+    ("tidy", tidy::command),
+    ("web", web::command),
+    ("bench", bench::command),
+];
+
 fn main() -> ExitCode {
     match run(std::env::args_os().skip(1).collect()) {
         Ok(code) => code,
@@ -60,17 +73,12 @@ fn run(mut args: Vec<OsString>) -> Result<ExitCode> {
         print!("{HELP}");
         return Ok(ExitCode::SUCCESS);
     }
-    let command = args.remove(0);
-    let workspace = Workspace::find()?;
-    match command.to_str() {
-        Some("setup") => setup::command(&workspace, args),
-        Some("demo") => demo::command(&workspace, args),
-        Some("test") => test::command(&workspace, args),
-        Some("tidy") => tidy::command(&workspace, args),
-        Some("web") => web::command(&workspace, args),
-        Some("bench") => bench::command(&workspace, args),
-        _ => bail!("no command {command:?}; there are setup, demo, test, tidy, web and bench"),
-    }
+    let name = args.remove(0);
+    let Some((_, command)) = COMMANDS.iter().find(|(known, _)| name == *known) else {
+        let names: Vec<_> = COMMANDS.iter().map(|(known, _)| *known).collect();
+        bail!("no command {name:?}; there are: {}", names.join(", "));
+    };
+    command(&Workspace::find()?, args)
 }
 
 /// Refuses arguments where a command takes none.

@@ -44,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, tools: &Tools, runner: &mut dyn Runner)
     compile(wasm.cargo(workspace, "build").args(["--lib"]).args(built.flat_map(selected)), runner)?;
     let tests = build_tests(workspace, wasm, &metadata, runner)?;
     for test in &tests {
-        no_env_imports(&test.module)?;
+        inspect::no_env_imports(&test.module)?;
     }
     let webdriver = write_webdriver(workspace, tools)?;
     let mut failed = Vec::new();
@@ -133,14 +133,6 @@ fn test_module(message: &Value, tested: &[&Package]) -> Option<TestModule> {
     Some(TestModule { name, module: module.into(), folder: package.folder().to_owned() })
 }
 
-/// A symbol that nobody defines becomes an import from `env`: C code, or a libc call, that no browser has.
-fn no_env_imports(module: &Path) -> Result<()> {
-    if inspect::wasm_imports(module)?.iter().any(|name| name == "env") {
-        bail!("{} imports from env", module.display());
-    }
-    Ok(())
-}
-
 fn write_webdriver(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
     let path = workspace.cache.join("webdriver.json");
     let capabilities = json!({ "goog:chromeOptions": { "binary": tools.browser.chrome, "args": CHROME_FLAGS } });
@@ -152,16 +144,6 @@ fn write_webdriver(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
 mod tests {
     use super::*;
     use crate::runner::Terminal;
-
-    #[test]
-    fn a_module_with_an_undefined_symbol_is_refused() {
-        let bytes = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x09\x01\x03env\x01f\0\0";
-        let module = std::env::temp_dir().join(format!("xtask-env-{}.wasm", std::process::id()));
-        fs::write(&module, bytes).unwrap();
-        let result = no_env_imports(&module);
-        fs::remove_file(&module).unwrap();
-        assert!(result.unwrap_err().to_string().ends_with("imports from env"));
-    }
 
     #[test]
     fn a_warning_fails_the_build() {

@@ -114,6 +114,7 @@ fn bindings(workspace: &Workspace, tools: &WebTools, build: &Build, runner: &mut
     if build.release {
         optimise(workspace, &module, runner)?;
     }
+    inspect::no_env_imports(&module)?;
     Ok(module)
 }
 
