@@ -29,6 +29,16 @@ pub enum DataDirError {
         /// The lock file.
         path: PathBuf,
     },
+    /// The folder's receipts and bindings are signed for another network.
+    #[error("{} holds the network {found:?}, not {wanted:?}: another network needs another folder", path.display())]
+    OtherNetwork {
+        /// Where the folder's network is written.
+        path: PathBuf,
+        /// The folder's network.
+        found: String,
+        /// The one configured.
+        wanted: String,
+    },
     /// The operating system gave no random bytes.
     #[error("no random bytes: {0}")]
     Random(String),
@@ -62,6 +72,19 @@ impl DataDir {
             Err(fs::TryLockError::WouldBlock) => Err(DataDirError::InUse { path: lock_path }),
             Err(fs::TryLockError::Error(source)) => Err(DataDirError::Io { path: lock_path, source }),
         }
+    }
+
+    /// Ties the folder to the network that everything in it is signed for, at the first call.
+    ///
+    /// # Errors
+    /// [`DataDirError::OtherNetwork`], and whatever the file system refuses.
+    pub fn bind_network(&self, network: &str) -> Result<(), DataDirError> {
+        let found = self.private_file("network", || network.as_bytes().to_vec())?;
+        if found == network.as_bytes() {
+            return Ok(());
+        }
+        let (path, found) = (self.path("network"), String::from_utf8_lossy(&found).into_owned());
+        Err(DataDirError::OtherNetwork { path, found, wanted: network.to_owned() })
     }
 
     /// A path inside the folder.
@@ -170,6 +193,15 @@ mod tests {
         }
         fs::write(data.path("node-key"), "zz").unwrap();
         assert!(matches!(data.secret("node-key"), Err(DataDirError::NotASecret { .. })));
+    }
+
+    #[test]
+    fn a_folder_stays_with_its_network() {
+        let dir = tempfile::tempdir().unwrap();
+        DataDir::open(dir.path()).unwrap().bind_network("one").unwrap();
+        let again = DataDir::open(dir.path()).unwrap();
+        again.bind_network("one").unwrap();
+        assert!(matches!(again.bind_network("two"), Err(DataDirError::OtherNetwork { .. })));
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl Relay {
     /// A data folder in use or damaged, ports that are taken.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let data = DataDir::open(&config.data_dir)?;
+        data.bind_network(&config.network)?;
         let seed = data.secret("node-key")?;
         let token = hex::encode(data.secret("api-token")?);
         let secret = if config.private { Some(data.secret("join-secret")?) } else { None };
