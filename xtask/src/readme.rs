@@ -75,7 +75,7 @@ impl Reader {
         match step {
             Step::Elsewhere(_) => Ok(()),
             Step::Up(_) => self.up(line),
-            Step::Work(_) => self.start(line),
+            Step::Work(_) => self.start(line, &["connected to relay"]).map(drop),
             Step::Run(_) => self.run(line, phase),
         }
     }
@@ -94,24 +94,27 @@ impl Reader {
         Ok(words.collect::<Result<Vec<_>>>()?.join(" "))
     }
 
-    fn start(&mut self, line: &str) -> Result<()> {
+    /// Starts what stays, and waits until it has printed all of `signs`.
+    fn start(&mut self, line: &str, signs: &[&str]) -> Result<String> {
         let program = self.place.start(line, self.running.len())?;
         self.running.push(program);
-        Ok(())
+        let program = self.running.last_mut().expect("just pushed");
+        let started = Instant::now();
+        loop {
+            let printed = program.printed();
+            if signs.iter().all(|sign| printed.contains(sign)) {
+                return Ok(printed);
+            }
+            ensure!(program.is_running()?, "ended before it printed {signs:?}");
+            ensure!(started.elapsed() < START_LIMIT, "did not print {signs:?} within {} s", START_LIMIT.as_secs());
+            thread::sleep(POLL);
+        }
     }
 
     fn up(&mut self, line: &str) -> Result<()> {
-        self.start(line)?;
-        let up = self.running.last_mut().expect("just started");
-        let started = Instant::now();
-        let link = loop {
-            if let Some(link) = join_link(&up.printed()) {
-                break link;
-            }
-            ensure!(up.is_running()?, "ended before it printed a join link");
-            ensure!(started.elapsed() < START_LIMIT, "no join link within {} s", START_LIMIT.as_secs());
-            thread::sleep(POLL);
-        };
+        // The local chain starts a moment after the relay, and a payout address needs it; a reader is slower than that.
+        let printed = self.start(line, &["/#join=", "epochs are posted to the chain"])?;
+        let link = join_link(&printed).context("no join link")?;
         self.place.relay_url = link.split_once("/#").map(|(url, _)| url.to_owned());
         self.link = Some(link);
         Ok(())

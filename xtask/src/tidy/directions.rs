@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("shoal-chain", &["shoal-ledger"]),
     ("shoal-transport", &["shoal-wire"]),
     ("shoal-node", &["shoal-wire", "shoal-graph", "shoal-compute", "shoal-mesh", "shoal-transport"]),
-    ("shoal-wasm", &["shoal-node"]),
+    ("shoal-wasm", &["shoal-node", "shoal-wire", "shoal-graph", "shoal-compute", "shoal-transport"]),
     (
         "shoal",
         &["shoal-node", "shoal-graph", "shoal-compute", "shoal-chain", "shoal-wire", "shoal-transport", "shoal-ledger"],
