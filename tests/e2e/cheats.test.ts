@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CHEATS, cheatingProgram, cheatingTab } from '../src/cheats.ts';
+import { CHEATS, cheatingProgram, cheatingSite, cheatingTab } from '../src/cheats.ts';
 import { digitsJob, EXACT_ONLY } from '../src/digits.ts';
 import { heldOutAccuracy } from '../src/evaluation.ts';
 import { countedOnce, Swarm } from '../src/swarm.ts';
@@ -47,7 +47,7 @@ for (const kind of CHEATS) {
 }
 
 test('a tab that cheats is rejected, earns nothing, and the accuracy holds', async () => {
-  await using swarm = await Swarm.start();
+  await using swarm = await Swarm.start({ webDir: await cheatingSite() });
   const tab = await cheatingTab(await swarm.browser(), swarm.relay.link, 'one-entry-off');
   const job = await swarm.api.submit(await digitsJob(swarm.api, { ...EXACT_ONLY, rounds: 4 }));
   const cheat = await rejected(swarm, ({ kind }) => kind === 'browser');

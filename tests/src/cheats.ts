@@ -3,13 +3,13 @@
  * test needs them: the native one into the shared target folder, the tab's into this package's output.
  */
 import { execFile } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
 import { Tab } from './browser.ts';
-import { ROOT } from './environment.ts';
+import { ROOT, WEB_DIST } from './environment.ts';
 
 const run = promisify(execFile);
 
@@ -22,7 +22,7 @@ const OUTPUT = join(ROOT, 'tests/output');
 const MAX_CARGO_OUTPUT = 64 * 1024 * 1024;
 
 let native: Promise<string> | undefined;
-let bindings: Promise<string> | undefined;
+let site: Promise<string> | undefined;
 
 /** `shoal` with `shoal work --cheat`. */
 export function cheatingProgram(): Promise<string> {
@@ -56,17 +56,16 @@ function cargoEnvironment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(inherited), CARGO_TARGET_DIR: join(cache, 'target'), CARGO_INCREMENTAL: '0' };
 }
 
-/** A tab that runs the cheating core: its worker script is replaced on the way, and told what to do. */
+/** The page for volunteers with the cheating core in the place of the honest one. */
+export function cheatingSite(): Promise<string> {
+  site ??= buildSite();
+  return site;
+}
+
+/** A tab of the cheating site, told what to do. */
 export async function cheatingTab(browser: Browser, link: string, kind: (typeof CHEATS)[number]): Promise<Tab> {
-  bindings ??= buildBindings();
-  const script = await bindings;
   const tab = await Tab.open(browser, link);
-  const { page } = tab;
-  await page.route(/\/assets\/worker-[^/]*\.js$/, (route) => route.fulfill({ path: join(script, 'worker.js') }));
-  await page.route(/\/assets\/shoal_wasm_bg\.wasm$/, (route) =>
-    route.fulfill({ body: readFileSync(join(script, 'shoal_wasm_bg.wasm')), contentType: 'application/wasm' }),
-  );
-  await page.evaluate((cheat) => {
+  await tab.page.evaluate((cheat) => {
     const post: (message: unknown, transfer: Transferable[]) => void = Worker.prototype.postMessage;
     Worker.prototype.postMessage = function (message: { config?: object }, transfer: unknown) {
       const spoilt = message.config === undefined ? message : { ...message, config: { ...message.config, cheat } };
@@ -78,20 +77,27 @@ export async function cheatingTab(browser: Browser, link: string, kind: (typeof 
   return tab;
 }
 
-async function buildBindings(): Promise<string> {
+async function buildSite(): Promise<string> {
   const wasm = join(OUTPUT, 'wasm-cheat');
   await run('cargo', ['xtask', 'web', '--features', 'cheat', '--out', wasm], { cwd: ROOT, maxBuffer: MAX_CARGO_OUTPUT });
   if (!existsSync(join(wasm, 'shoal_wasm.js'))) throw new Error(`cargo xtask web wrote no bindings to ${wasm}`);
-  const outdir = join(OUTPUT, 'worker-cheat');
+  const folder = join(OUTPUT, 'web-cheat');
+  rmSync(folder, { recursive: true, force: true });
+  cpSync(WEB_DIST, folder, { recursive: true });
+  const assets = join(folder, 'assets');
+  const script = readdirSync(assets).find((name) => /^worker-.*\.js$/.test(name));
+  if (script === undefined) throw new Error(`the page in ${WEB_DIST} has no worker script`);
   await build({
     bundle: true,
     format: 'esm',
     target: 'es2023',
-    outdir,
+    outfile: join(assets, script),
+    allowOverwrite: true,
     logLevel: 'warning',
-    entryPoints: [{ in: join(ROOT, 'worker-js/src/internal/worker.ts'), out: 'worker' }],
+    entryPoints: [join(ROOT, 'worker-js/src/internal/worker.ts')],
     alias: { '#wasm': join(wasm, 'shoal_wasm.js') },
   });
-  copyFileSync(join(wasm, 'shoal_wasm_bg.wasm'), join(outdir, 'shoal_wasm_bg.wasm'));
-  return outdir;
+  // Where the bindings look for it: beside the script that holds them.
+  copyFileSync(join(wasm, 'shoal_wasm_bg.wasm'), join(assets, 'shoal_wasm_bg.wasm'));
+  return folder;
 }

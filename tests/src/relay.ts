@@ -16,6 +16,8 @@ export interface RelayOptions {
   readonly rewards?: boolean;
   readonly epochSeconds?: number;
   readonly private?: boolean;
+  /** Folder of the page; the one that was built for volunteers unless a test brings its own. */
+  readonly webDir?: string;
   readonly args?: readonly string[];
 }
 
@@ -48,7 +50,7 @@ export class Relay {
       ['--http-addr', `127.0.0.1:${http}`],
       ['--tcp-addr', `127.0.0.1:${swarm}`],
       ['--webrtc-addr', `127.0.0.1:${swarm}`],
-      ['--web-dir', WEB_DIST],
+      ['--web-dir', options.webDir ?? WEB_DIST],
       ['--rewards', String(options.rewards ?? false)],
       ['--epoch-seconds', String(options.epochSeconds ?? 60)],
       ...((options.private ?? false) ? [['--private']] : []),
