@@ -125,12 +125,13 @@ fn is_final(reason: WithdrawnReason) -> bool {
     }
 }
 
+/// Volunteers read this in their tab, after "waiting for work".
 fn no_work(reason: NoWorkReason) -> &'static str {
     match reason {
-        NoWorkReason::NothingOpen => "no job has an open unit",
-        NoWorkReason::NothingSuitable => "open units need another class, more memory or another worker",
-        NoWorkReason::Resting => "leases ran out; resting",
-        NoWorkReason::EnoughLeases => "as many leases are held as allowed",
-        NoWorkReason::Refused => "too many wrong results",
+        NoWorkReason::NothingOpen => "nothing to compute until the next round or job",
+        NoWorkReason::NothingSuitable => "what is left is for other machines; more comes with the next round",
+        NoWorkReason::Resting => "resting, because work was not finished in time",
+        NoWorkReason::EnoughLeases => "busy with as many units as one worker may hold",
+        NoWorkReason::Refused => "no more work, because too many results were wrong",
     }
 }

@@ -51,7 +51,7 @@ async fn a_session_over_webrtc() {
     assert_eq!(reader.next().await.unwrap().unwrap().message_type(), MessageType::Welcome);
     writer.send(&LeaseRequest { max_units: 1 }).await.unwrap();
     let answer: NoWork = reader.next().await.unwrap().unwrap().message().unwrap();
-    assert_eq!(answer.reason, "no job has an open unit");
+    assert_eq!(answer.reason, "nothing to compute until the next round or job");
     swarm.abort();
     relay.stop().await;
 }
