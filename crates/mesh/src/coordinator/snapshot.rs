@@ -89,9 +89,4 @@ impl Coordinator {
             standing: worker.strikes.standing(),
         })
     }
-
-    /// Workers that are connected.
-    pub fn connected_workers(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.workers.keys().copied()
-    }
 }
