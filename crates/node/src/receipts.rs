@@ -16,9 +16,10 @@ pub enum ReceiptError {
     /// Not a receipt, or the verdict in it is not one.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-    /// For a unit that this worker has revealed nothing for, or not this output.
+    /// For a unit that no result is pending for: a relay that was restarted sends its newest receipts again, since it
+    /// cannot know which of them left it.
     #[error("no result of this worker is pending for unit {0}")]
-    UnknownUnit(String),
+    NotPending(UnitId),
     /// A field is not what this worker knows it to be.
     #[error("receipt field {field} is {got}, expected {expected}")]
     Field {
@@ -73,10 +74,16 @@ impl PendingResults {
         relay: &NodeId,
     ) -> Result<Pending, ReceiptError> {
         let receipt: Receipt = acceptance.message()?;
-        let unknown = || ReceiptError::UnknownUnit(hex::encode(&receipt.unit));
-        let unit = UnitId::try_from(&receipt.unit).map_err(|_| unknown())?;
-        let same = |pending: &Pending| pending.unit.unit == unit && pending.output.0[..] == receipt.output[..];
-        let at = self.0.iter().position(same).ok_or_else(unknown)?;
+        let unit = UnitId::try_from(&receipt.unit).map_err(|error| ReceiptError::Field {
+            field: "unit",
+            got: hex::encode(&receipt.unit),
+            expected: error.to_string(),
+        })?;
+        // A unit may have been leased to this worker more than once; the output says which result it is.
+        let of_unit = |pending: &Pending| pending.unit.unit == unit;
+        let same = |pending: &Pending| of_unit(pending) && pending.output.0[..] == receipt.output[..];
+        let at = self.0.iter().position(same).or_else(|| self.0.iter().position(of_unit));
+        let at = at.ok_or(ReceiptError::NotPending(unit))?;
         check(&receipt, &self.0[at], network, own, relay)?;
         Ok(self.0.remove(at).expect("just found"))
     }
@@ -92,6 +99,7 @@ fn check(
     bytes("worker", &receipt.worker, &own.0)?;
     bytes("relay", &receipt.relay, &relay.0)?;
     bytes("job", &receipt.job, &pending.unit.job.0)?;
+    bytes("output", &receipt.output, &pending.output.0)?;
     number("reference_ops", receipt.reference_ops, pending.unit.reference_ops)?;
     number("round", receipt.round.into(), pending.unit.round.into())?;
     number("index", receipt.index.into(), pending.unit.index.into())?;

@@ -10,6 +10,7 @@ use crate::store::JobRow;
 
 impl Engine {
     pub(super) async fn recover(&mut self) -> Result<(), EngineError> {
+        self.context.store.doubt_newest_deliveries().await?;
         for row in self.context.store.running_jobs().await? {
             match self.judge_pending(&row).await {
                 Err(error) if error.is_the_jobs() => self.fail_job(row.id, &error.to_string()).await?,

@@ -40,6 +40,10 @@ pub struct ReceiptRow {
 /// a slow link. The rest follows at its next session.
 const MAX_REDELIVERED: i64 = 256;
 
+/// Newest receipts that a start takes for undelivered: more than the links' buffers of a relay that was killed can
+/// have held. Workers ignore what they have seen.
+const UNSURE_RECEIPTS: i64 = 1024;
+
 impl Store {
     /// Receipts of a job in order of acceptance.
     pub async fn job_receipts(&self, job: &JobId) -> Result<Vec<ReceiptRow>, StoreError> {
@@ -87,6 +91,15 @@ impl Store {
             .fetch_all(&self.reader)
             .await?;
         rows.iter().map(receipt_row).collect()
+    }
+
+    /// Forgets the newest deliveries: what was written to a session just before a kill may never have left.
+    pub async fn doubt_newest_deliveries(&self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE receipts SET delivered = 0 WHERE id > (SELECT max(id) FROM receipts) - ?")
+            .bind(UNSURE_RECEIPTS)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
     }
 
     /// Notes that a receipt was written to its worker's session.

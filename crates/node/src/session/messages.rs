@@ -13,7 +13,7 @@ use crate::{
     event::Event,
     leases::{Committed, OpenLease},
     platform::Platform,
-    receipts::Pending,
+    receipts::{Pending, ReceiptError},
 };
 
 impl<P: Platform, G: Backend> Session<'_, P, G> {
@@ -88,6 +88,7 @@ impl<P: Platform, G: Backend> Session<'_, P, G> {
                 let receipt = hex::encode(acceptance.envelope().encode_to_vec());
                 core.emit(Event::Accepted { unit: pending.unit, receipt });
             }
+            Err(error @ ReceiptError::NotPending(_)) => tracing::debug!(%error, "receipt seen before"),
             Err(error) => {
                 tracing::warn!(%error, "receipt not believed");
                 core.emit(Event::BadReceipt { reason: error.to_string() });
