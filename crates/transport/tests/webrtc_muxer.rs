@@ -134,28 +134,36 @@ async fn finished_streams_give_their_channels_back() {
         while let Ok(stream) = echo.accept().await {
             tokio::spawn(async move {
                 let (mut read, mut write) = stream.split();
-                futures::io::copy(&mut read, &mut write).await.unwrap();
-                write.close().await.unwrap();
+                // A stream that is reset is opened again by the other side.
+                if futures::io::copy(&mut read, &mut write).await.is_ok() {
+                    let _ = write.close().await;
+                }
             });
         }
     });
-    let once = |len: usize| {
+    let echo_once = |len: usize| {
         let dialler = dialler.clone();
         async move {
             let data: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let mut stream = dialler.open().await.unwrap();
-            stream.write_all(&data).await.unwrap();
-            stream.close().await.unwrap();
+            stream.write_all(&data).await?;
+            stream.close().await?;
             let mut back = Vec::new();
-            stream.read_to_end(&mut back).await.unwrap();
+            stream.read_to_end(&mut back).await?;
             assert!(back == data);
+            std::io::Result::Ok(())
+        }
+    };
+    // Between two str0m sides an id that is used again at once may be reset, see `stream_core`: such a stream is opened
+    // again, as users of this pair must. A channel that is not given back would leave `open` waiting.
+    let echo_until_done = |len: usize| async move {
+        while let Err(error) = echo_once(len).await {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         }
     };
     // More in all than may be open at once.
     for _ in 0..3 {
-        within(30, futures::future::join_all((0..MAX_STREAMS / 2).map(|i| once(i * 50)))).await;
-        // Between two str0m sides an id must rest before it is used again, see `stream_core`; nothing tells when.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        within(60, futures::future::join_all((0..MAX_STREAMS / 2).map(|i| echo_until_done(i * 50)))).await;
     }
 }
 
