@@ -9,7 +9,7 @@
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{PeerId, StreamProtocol, ping};
-use libp2p_stream as stream;
+use shoal_transport::streams;
 
 const ECHO: StreamProtocol = StreamProtocol::new("/shoal/example/echo/1");
 const MIB: usize = 1024 * 1024;
@@ -17,18 +17,18 @@ const MIB: usize = 1024 * 1024;
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     ping: ping::Behaviour,
-    stream: stream::Behaviour,
+    stream: streams::Behaviour,
 }
 
 impl Behaviour {
     fn new() -> Self {
         let ping = ping::Config::new().with_interval(std::time::Duration::from_millis(500));
-        Self { ping: ping::Behaviour::new(ping), stream: stream::Behaviour::new() }
+        Self { ping: ping::Behaviour::new(ping), stream: streams::Behaviour::new() }
     }
 }
 
 /// Sends `len` bytes to `peer` and checks that they come back.
-async fn echo_off(mut control: stream::Control, peer: PeerId, len: usize) -> Result<(), String> {
+async fn echo_off(control: streams::Control, peer: PeerId, len: usize) -> Result<(), String> {
     let data: Vec<u8> = (0..len).map(|i| (i * 7 + i / 251) as u8).collect();
     let stream = control.open_stream(peer, ECHO).await.map_err(|e| e.to_string())?;
     let (mut read, mut write) = stream.split();

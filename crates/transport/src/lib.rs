@@ -3,4 +3,5 @@
 pub mod blob;
 pub mod framed;
 pub mod peer;
+pub mod streams;
 pub mod webrtc;
