@@ -27,7 +27,7 @@ test('64 MiB each way in Chromium', async (t) => {
  */
 test('64 MiB each way in Firefox', async (t) => {
   const firefox = findFirefox();
-  if (firefox === null) return t.skip('no Firefox: FIREFOX names none and there is no firefox-esr or firefox on PATH');
+  if (firefox === null) return t.skip('no Firefox; `cargo xtask setup` says how to get it');
   const host = await outwardAddress();
   if (host === null) return t.skip('no default route, and Firefox sends nothing to a loopback address');
   await using peer = await Peer.start({ host, blobBytes: BULK_BYTES });
@@ -47,6 +47,8 @@ test('data channels that cannot be transferred are proxied', async (t) => {
   await ask(page, 0, { do: 'echo', bytes: ECHOED_BYTES });
   report(t, 'down', bytes, await ask(page, 0, { do: 'download', blob: peer.blob, bytes }));
   report(t, 'up', bytes, await ask(page, 0, { do: 'upload', bytes }));
+  // The handshake's channel, the pings', and one per direction and transfer.
+  assert.ok(Number(await page.call('refusedTransfers')) >= 5);
 });
 
 async function moveEverything(t: TestContext, page: TestPage, peer: Peer): Promise<void> {

@@ -14,12 +14,15 @@ const TIMES = 300;
 const PASSWORD = 'abcdefghijklmnopqrstuvwx';
 const V2 = `libp2p+webrtc+v2/${PASSWORD}`;
 
+const V1_BROKEN = `libp2p+webrtc+v1/${PASSWORD}\r\na=x`;
+
 /** A username, and the password that it would imply if it were one. */
 const WRONG: Readonly<Record<string, readonly [string, string]>> = {
   'an unknown version': [`libp2p+webrtc+v3/${PASSWORD}:abcd`, `libp2p+webrtc+v3/${PASSWORD}`],
   'no version': [`${PASSWORD}:abcd`, PASSWORD],
   'a version that is cut': [`libp2p+webrtc+v2:abcd`, 'libp2p+webrtc+v2'],
   'version 1 with two different fragments': [`libp2p+webrtc+v1/${PASSWORD}:abcd`, `libp2p+webrtc+v1/${PASSWORD}`],
+  'version 1 and a short random part': ['libp2p+webrtc+v1/abcd:libp2p+webrtc+v1/abcd', 'libp2p+webrtc+v1/abcd'],
   'no second fragment': [V2, V2],
   'a second fragment below four characters': [`${V2}:abc`, V2],
   'a second fragment above 256 characters': [`${V2}:${'a'.repeat(257)}`, V2],
@@ -27,6 +30,7 @@ const WRONG: Readonly<Record<string, readonly [string, string]>> = {
   'a character that ICE has not': [`libp2p+webrtc+v2/${PASSWORD}?:abcd`, `libp2p+webrtc+v2/${PASSWORD}?`],
   'a line end in the first fragment': [`libp2p+webrtc+v2/${PASSWORD}\r\na=x:abcd`, `libp2p+webrtc+v2/${PASSWORD}\r\na=x`],
   'a line end in the second fragment': [`${V2}:abcd\r\na=candidate`, V2],
+  'line ends in both fragments of version 1': [`${V1_BROKEN}:${V1_BROKEN}`, V1_BROKEN],
   'nothing': ['', V2],
   'a signature with another password': [`${V2}:abcd`, `libp2p+webrtc+v2/${PASSWORD}z`],
 };

@@ -41,14 +41,24 @@ function answered(worker: Worker, id: number): Promise<unknown> {
   });
 }
 
+let refused = 0;
+
 /** As in a browser that cannot transfer data channels to workers, where the bridge proxies their messages. */
 function refuseTransfer(): void {
   const post = MessagePort.prototype.postMessage;
   MessagePort.prototype.postMessage = function (this: MessagePort, message: unknown, transfer?: unknown): void {
     const list = Array.isArray(transfer) ? transfer : [];
-    if (list.some((item) => item instanceof RTCDataChannel)) throw new DOMException('no', 'DataCloneError');
+    if (list.some((item) => item instanceof RTCDataChannel)) {
+      refused += 1;
+      throw new DOMException('no', 'DataCloneError');
+    }
     post.call(this, message, { transfer: list as Transferable[] });
   };
 }
 
-Object.assign(globalThis, { ask, refuseTransfer });
+/** How many transfers were refused. */
+function refusedTransfers(): number {
+  return refused;
+}
+
+Object.assign(globalThis, { ask, refuseTransfer, refusedTransfers });

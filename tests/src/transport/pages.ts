@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { launch } from 'puppeteer-core';
 import type { Browser as Chromium } from 'playwright-core';
 import { startBrowser } from '../browser.ts';
-import type { Connected, PageCall } from './worker-messages.ts';
+import type { Connected, PageCall, Version } from './worker-messages.ts';
 
 /** The site's scripts are a few megabytes from loopback. */
 const LOAD_LIMIT_MS = 30_000;
@@ -55,18 +55,17 @@ export function ask(page: TestPage, peer: number, call: PageCall): Promise<unkno
   return page.call('ask', peer, call);
 }
 
-export async function connect(page: TestPage, peer: number, address: string): Promise<Connected> {
-  return (await ask(page, peer, { do: 'connect', address })) as Connected;
+/** Connects that worker, by any version unless one is named. */
+export async function connect(page: TestPage, peer: number, address: string, version: Version = 0): Promise<Connected> {
+  return (await ask(page, peer, { do: 'connect', address, version })) as Connected;
 }
 
-/** Where Firefox is: `FIREFOX`, else on PATH. */
+/** Where Firefox is: what `FIREFOX` names (nothing, where the set-up found none), else on PATH. */
 export function findFirefox(): string | null {
   const named = process.env['FIREFOX'];
+  if (named !== undefined) return named === '' ? null : named;
   const folders = (process.env['PATH'] ?? '').split(delimiter);
-  const candidates = [
-    ...(named === undefined ? [] : [named]),
-    ...['firefox-esr', 'firefox'].flatMap((name) => folders.map((folder) => join(folder, name))),
-  ];
+  const candidates = ['firefox-esr', 'firefox'].flatMap((name) => folders.map((folder) => join(folder, name)));
   return candidates.find(isExecutable) ?? null;
 }
 

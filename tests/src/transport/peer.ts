@@ -35,7 +35,7 @@ export class Peer implements AsyncDisposable {
 
   static async start({ host = '127.0.0.1', blobBytes = 0 }: PeerOptions = {}): Promise<Peer> {
     const dir = mkdtempSync(join(tmpdir(), 'shoal-transport-'));
-    const args = [`/ip4/${host}/udp/0/webrtc-direct`, String(blobBytes)];
+    const args = ['listen', `/ip4/${host}/udp/0/webrtc-direct`, String(blobBytes)];
     const program = new Program(example('webrtc_peer'), args, join(dir, 'log'));
     try {
       const [blob, address] = await until(

@@ -3,7 +3,7 @@ declare module '#webrtc-peer' {
   export default function init(): Promise<unknown>;
 
   export class Tab {
-    static connect(port: MessagePort, address: string): Promise<Tab>;
+    static connect(port: MessagePort, address: string, version: number): Promise<Tab>;
     readonly connectMs: number;
     readonly pingMs: number;
     echo(bytes: number): Promise<number>;

@@ -1,8 +1,11 @@
 /** Between the test page and its worker. */
 
+/** The only version of webrtc-direct that is tried; 0 leaves it to the transport. */
+export type Version = 0 | 1 | 2;
+
 /** What a test asks for. */
 export type PageCall =
-  | { readonly do: 'connect'; readonly address: string }
+  | { readonly do: 'connect'; readonly address: string; readonly version: Version }
   | { readonly do: 'echo'; readonly bytes: number }
   | { readonly do: 'shortStreams'; readonly count: number }
   | { readonly do: 'download'; readonly blob: string; readonly bytes: number }

@@ -7,7 +7,7 @@ let tab: Tab | null = null;
 async function perform(call: Call): Promise<unknown> {
   if (call.do === 'connect') {
     await init();
-    tab = await Tab.connect(call.port, call.address);
+    tab = await Tab.connect(call.port, call.address, call.version);
     return { connectMs: tab.connectMs, pingMs: tab.pingMs } satisfies Connected;
   }
   if (tab === null) throw new Error('not connected');

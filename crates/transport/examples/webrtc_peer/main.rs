@@ -1,10 +1,13 @@
 //! Both ends of a webrtc-direct connection for the tests in `tests/transport`.
 //!
-//! Natively it is a relay: it listens, prints what happens a line each, and answers three protocols: echo, blobs (it has
-//! one, of the size that its command line names), and "take", by which a peer makes it fetch a blob from that peer. For
-//! WebAssembly it is a module for a dedicated worker that dials a relay and uses these protocols from the other side.
+//! `webrtc_peer listen MULTIADDR BLOB_BYTES` is a relay: it listens, prints what happens a line each, and answers three
+//! protocols: echo, blobs (it has one, of that size), and "take", by which a peer makes it fetch a blob from that peer.
+//! `webrtc_peer dial MULTIADDR VERSION BYTES` dials a listener by that version of webrtc-direct and echoes so many bytes off
+//! it. For WebAssembly it is a module for a dedicated worker that dials a relay and uses all protocols from the other side.
 #![cfg_attr(target_arch = "wasm32", allow(missing_docs))]
 
+#[cfg(not(target_arch = "wasm32"))]
+mod dial;
 #[cfg(not(target_arch = "wasm32"))]
 mod relay;
 #[cfg(target_arch = "wasm32")]
@@ -12,10 +15,11 @@ pub mod tab;
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use libp2p::StreamProtocol;
-use libp2p::ping;
 use libp2p::swarm::NetworkBehaviour;
+use libp2p::{PeerId, ping};
 use libp2p_stream as stream;
 use shoal_transport::blob::{Blob, BlobSource};
+use shoal_transport::webrtc::limits::MAX_UNREAD_PER_STREAM;
 use shoal_wire::ids::BlobId;
 use shoal_wire::version::BLOB_PROTOCOL;
 
@@ -25,6 +29,8 @@ const ECHO: StreamProtocol = StreamProtocol::new("/shoal/test/echo/1");
 const BLOBS: StreamProtocol = StreamProtocol::new(BLOB_PROTOCOL);
 /// A blob's id goes one way; when the other side has fetched it, the hash of what it got comes back.
 const TAKE: StreamProtocol = StreamProtocol::new("/shoal/test/take/1");
+/// Most bytes under way in an echo: half of what a stream holds unread, should one direction be slower than the other.
+const ECHO_WINDOW: usize = MAX_UNREAD_PER_STREAM / 2;
 /// Most that either side fetches, in bytes: the largest size a test uses.
 const MAX_BLOB: u64 = 64 * 1024 * 1024;
 
@@ -57,6 +63,29 @@ impl BlobSource for OneBlob {
     }
 }
 
+/// Sends `len` bytes to `peer` and checks that they come back.
+async fn echo_off(mut control: stream::Control, peer: PeerId, len: usize) -> Result<(), String> {
+    let stream = control.open_stream(peer, ECHO).await.map_err(|error| error.to_string())?;
+    let (mut read, mut write) = stream.split();
+    let mut back = Vec::new();
+    let sent = pattern(len);
+    let echoed = async {
+        for part in sent.chunks(ECHO_WINDOW) {
+            let send = async {
+                write.write_all(part).await?;
+                write.flush().await
+            };
+            let mut got = vec![0; part.len()];
+            futures::try_join!(send, read.read_exact(&mut got))?;
+            back.extend(got);
+        }
+        write.close().await?;
+        read.read_to_end(&mut back).await
+    };
+    echoed.await.map_err(|error| error.to_string())?;
+    if back == sent { Ok(()) } else { Err(format!("{} bytes came back wrong", back.len())) }
+}
+
 /// Sends everything back that comes on `stream`.
 async fn echo_back<S: AsyncRead + AsyncWrite>(stream: S) -> std::io::Result<()> {
     let (read, mut write) = stream.split();
@@ -67,7 +96,12 @@ async fn echo_back<S: AsyncRead + AsyncWrite>(stream: S) -> std::io::Result<()> 
 #[cfg(not(target_arch = "wasm32"))]
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    relay::run().await
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["listen", address, blob_bytes] => relay::run(address, blob_bytes.parse()?).await,
+        ["dial", address, version, bytes] => dial::run(address, version, bytes.parse()?).await,
+        _ => Err("usage: listen MULTIADDR BLOB_BYTES, or dial MULTIADDR VERSION BYTES".into()),
+    }
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -1,4 +1,4 @@
-//! The native side. Usage: `webrtc_peer [LISTEN_MULTIADDR [BLOB_BYTES]]`.
+//! `webrtc_peer listen`.
 
 use std::error::Error;
 
@@ -15,11 +15,9 @@ use shoal_wire::ids::BlobId;
 
 use crate::{BLOBS, Behaviour, ECHO, MAX_BLOB, OneBlob, TAKE, echo_back, pattern};
 
-pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let listen = arguments.next().unwrap_or_else(|| "/ip4/127.0.0.1/udp/0/webrtc-direct".to_owned());
-    let blob = OneBlob(Blob::new(pattern(arguments.next().map_or(Ok(0), |bytes| bytes.parse())?)));
-
+/// Serves at `listen` for ever, with one blob of `blob_bytes`.
+pub(crate) async fn run(listen: &str, blob_bytes: usize) -> Result<(), Box<dyn Error>> {
+    let blob = OneBlob(Blob::new(pattern(blob_bytes)));
     let certificate = Certificate::generate()?;
     let mut swarm = libp2p::SwarmBuilder::with_new_identity()
         .with_tokio()

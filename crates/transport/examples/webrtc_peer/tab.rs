@@ -10,13 +10,14 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{PeerId, ping};
 use libp2p_stream::Control;
 use shoal_transport::blob::{Blob, fetch, serve};
-use shoal_transport::webrtc::browser::Transport;
+use shoal_transport::webrtc::browser::{Transport, Versions};
+use shoal_transport::webrtc::credentials::Version;
 use shoal_wire::ids::BlobId;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::MessagePort;
 
-use crate::{BLOBS, Behaviour, BehaviourEvent, ECHO, MAX_BLOB, OneBlob, TAKE, echo_back, pattern};
+use crate::{BLOBS, Behaviour, BehaviourEvent, ECHO, MAX_BLOB, OneBlob, TAKE, echo_back, echo_off, pattern};
 
 /// A connection to one relay.
 #[wasm_bindgen]
@@ -29,14 +30,22 @@ pub struct Tab {
 
 #[wasm_bindgen]
 impl Tab {
-    /// Connects to `address` through the page at the other end of `port`, and waits for the first ping.
-    pub async fn connect(port: MessagePort, address: String) -> Result<Tab, String> {
+    /// Connects to `address` through the page at the other end of `port`, and waits for the first ping. `version` is the
+    /// only one of webrtc-direct to try, or 0 for what the transport does by itself.
+    pub async fn connect(port: MessagePort, address: String, version: u32) -> Result<Tab, String> {
+        let versions = match version {
+            0 => Versions::default(),
+            1 => Versions::Only(Version::V1),
+            2 => Versions::Only(Version::V2),
+            other => return Err(format!("no version {other}")),
+        };
         let address: Multiaddr = address.parse().map_err(text)?;
         let Some(Protocol::P2p(relay)) = address.iter().last() else { return Err("no peer id".to_owned()) };
         let mut swarm = libp2p::SwarmBuilder::with_new_identity()
             .with_wasm_bindgen()
             .with_other_transport(|identity| {
-                Transport::new(port, identity.clone()).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+                let transport = Transport::new(port, identity.clone()).with_versions(versions);
+                transport.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
             })
             .map_err(text)?
             .with_behaviour(|_| Behaviour::new())
@@ -120,20 +129,6 @@ impl Tab {
         let took = now_ms() - start;
         if hash == blob.0.id().0 { Ok(took) } else { Err("the relay got other bytes".to_owned()) }
     }
-}
-
-/// Sends `len` bytes to `peer` and checks that they come back.
-async fn echo_off(mut control: Control, peer: PeerId, len: usize) -> Result<(), String> {
-    let data = pattern(len);
-    let stream = control.open_stream(peer, ECHO).await.map_err(text)?;
-    let (mut read, mut write) = stream.split();
-    let mut back = Vec::new();
-    let send = async {
-        write.write_all(&data).await?;
-        write.close().await
-    };
-    futures::try_join!(send, read.read_to_end(&mut back)).map_err(text)?;
-    if back == data { Ok(()) } else { Err(format!("{} bytes came back wrong", back.len())) }
 }
 
 fn now_ms() -> f64 {
