@@ -18,7 +18,8 @@ const WRITE_BYTES = 64 * 1024;
 /** As in `webrtc_peer`: half of what its streams hold unread, should one direction be slower than the other. */
 const WINDOW_BYTES = 1024 * 1024;
 
-export type Node = Libp2p<{ ping: Ping }>;
+/** Stopped with the block that it is declared in. */
+export type Node = Libp2p<{ ping: Ping }> & AsyncDisposable;
 
 /** A node that echoes. Its WebRTC asks no server on the internet for anything. */
 export async function startNode(listen: readonly string[] = []): Promise<Node> {
@@ -34,7 +35,11 @@ export async function startNode(listen: readonly string[] = []): Promise<Node> {
     for await (const chunk of stream) await write(stream, chunk.subarray());
     await stream.close();
   });
-  return node;
+  return Object.assign(node, {
+    async [Symbol.asyncDispose](): Promise<void> {
+      await node.stop();
+    },
+  });
 }
 
 export function dial(node: Node, address: string, signal?: AbortSignal): Promise<Connection> {

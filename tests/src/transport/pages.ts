@@ -13,6 +13,8 @@ const LOAD_LIMIT_MS = 30_000;
 export interface TestPage extends AsyncDisposable {
   /** Calls a global function of the page and returns what it resolves to; what it throws is thrown here. */
   call(name: string, ...args: readonly unknown[]): Promise<unknown>;
+  /** The text of the first element that a CSS selector finds. */
+  text(selector: string): Promise<string | null>;
 }
 
 /** Opens `url` in a browser of its own, with more `flags` than usual. */
@@ -26,6 +28,7 @@ export async function chromiumPage(url: string, flags: readonly string[] = []): 
     await page.goto(url, { timeout: LOAD_LIMIT_MS });
     return {
       call: (name, ...args) => page.evaluate(callGlobal, { name, args }),
+      text: (selector) => page.evaluate(textOf, selector),
       [Symbol.asyncDispose]: () => close(browser),
     };
   } catch (error) {
@@ -42,6 +45,7 @@ export async function firefoxPage(executable: string, url: string): Promise<Test
     await page.goto(url, { timeout: LOAD_LIMIT_MS });
     return {
       call: (name, ...args) => page.evaluate(callGlobal, { name, args }),
+      text: (selector) => page.evaluate(textOf, selector),
       [Symbol.asyncDispose]: () => browser.close(),
     };
   } catch (error) {
@@ -87,6 +91,11 @@ function callGlobal({ name, args }: { readonly name: string; readonly args: read
   const found = (globalThis as unknown as Record<string, unknown>)[name];
   if (typeof found !== 'function') throw new Error(`the page has no ${name}`);
   return found(...args);
+}
+
+/** Runs in the page. */
+function textOf(selector: string): string | null {
+  return document.querySelector(selector)?.textContent ?? null;
 }
 
 async function close(browser: Chromium): Promise<void> {
