@@ -2,8 +2,9 @@
  * Runs `webrtc_echo` on both sides: the relay as a process, the tab in headless Chromium with the page's side of the
  * bridge, the transport in a dedicated worker. Exits with 0 if everything was echoed.
  *
- * Usage: node webrtc_echo.mjs RELAY_PROGRAM WASM_BINDGEN_FOLDER [--proxy]
- * `--proxy` pretends that the browser cannot transfer data channels. CHROMIUM names another browser.
+ * Usage: node webrtc_echo.mjs RELAY_PROGRAM WASM_BINDGEN_FOLDER [--proxy | --websocket]
+ * `--proxy` pretends that the browser cannot transfer data channels; `--websocket` goes over WebSocket instead. CHROMIUM
+ * names another browser.
  */
 import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
@@ -110,7 +111,7 @@ try {
   page.on('pageerror', (error) => console.log('page:', String(error)));
   await page.goto(origin);
   await page.waitForFunction('window.ready');
-  const address = await said('listening ');
+  const address = await said(options.includes('--websocket') ? 'websocket ' : 'webrtc ');
   const result = await page.evaluate((address) => window.run(address), address);
   console.log('tab:', result);
   const echoed = await said('echoed off the tab in ');

@@ -1,8 +1,9 @@
-//! A relay and a tab that echo each other's streams over webrtc-direct, to try the transport in a real browser.
+//! A relay and a tab that echo each other's streams over webrtc-direct or WebSocket, to try the transports in a real
+//! browser.
 //!
-//! Natively it is the relay: it listens on the loopback interface, prints its multiaddr, answers pings and echo streams,
-//! and echoes a mebibyte off every tab that connects, printing what came of it. For WebAssembly it is a module with one
-//! function, `run`, for a dedicated worker: it connects, pings, echoes a mebibyte off the relay, and answers the relay's
+//! Natively it is the relay: it listens on the loopback interface, prints its multiaddrs, answers pings and echo streams,
+//! and echoes a mebibyte (16 over WebSocket, which has flow control) off every tab that connects, printing what came of it. For WebAssembly it is a module with one
+//! function, `run`, for a dedicated worker: it connects, pings, echoes as much off the relay, and answers the relay's
 //! echo. `examples/webrtc_echo.mjs` puts both together in a headless browser.
 #![cfg_attr(target_arch = "wasm32", allow(missing_docs))]
 
@@ -10,9 +11,15 @@ use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{PeerId, StreamProtocol, ping};
 use libp2p_stream as stream;
+use shoal_transport::race::Kind;
 
 const ECHO: StreamProtocol = StreamProtocol::new("/shoal/example/echo/1");
 const MIB: usize = 1024 * 1024;
+
+/// How much is echoed over a connection to or from this address.
+fn echoed_len(address: &libp2p::Multiaddr) -> usize {
+    if Kind::of(address) == Some(Kind::WebSocket) { 16 * MIB } else { MIB }
+}
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -67,9 +74,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let config = Config { identity: identity.clone(), certificate };
             Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         })?
+        .with_other_transport(|identity| shoal_transport::websocket::native::transport(identity, None))?
         .with_behaviour(|_| Behaviour::new())?
         .build();
     swarm.listen_on("/ip4/127.0.0.1/udp/0/webrtc-direct".parse()?)?;
+    swarm.listen_on("/ip4/127.0.0.1/tcp/0/ws".parse()?)?;
     let control = swarm.behaviour().stream.new_control();
     let mut incoming = control.clone().accept(ECHO)?;
     tokio::spawn(async move {
@@ -80,13 +89,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     loop {
         match swarm.select_next_some().await {
             SwarmEvent::NewListenAddr { address, .. } => {
-                println!("listening {}", address.with(Protocol::P2p(*swarm.local_peer_id())));
+                let kind = Kind::of(&address).map_or("?", Kind::name);
+                println!("{kind} {}", address.with(Protocol::P2p(*swarm.local_peer_id())));
             }
-            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
+                let len = echoed_len(endpoint.get_remote_address());
                 let (control, end) = (control.clone(), control.clone());
                 tokio::spawn(async move {
                     let start = Instant::now();
-                    let result = echo_off(control, peer_id, MIB).await;
+                    let result = echo_off(control, peer_id, len).await;
                     println!("echoed off the tab in {} ms: {result:?}", start.elapsed().as_millis());
                     // The tab takes another stream for the sign that it may go.
                     let _ = echo_off(end, peer_id, 1).await;
@@ -127,12 +138,16 @@ pub mod tab {
         let mut swarm = libp2p::SwarmBuilder::with_new_identity()
             .with_wasm_bindgen()
             .with_other_transport(|identity| {
-                Transport::new(port, identity.clone()).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+                Transport::new(port, identity.clone())
+                    .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+                    .or_transport(shoal_transport::websocket::browser::transport(identity))
+                    .map(|either, _| either.into_inner())
             })
             .map_err(|e| format!("{e}"))?
             .with_behaviour(|_| Behaviour::new())
             .map_err(|e| format!("{e}"))?
             .build();
+        let len = echoed_len(&address);
         let control = swarm.behaviour().stream.new_control();
         let mut incoming = control.clone().accept(ECHO).map_err(|e| e.to_string())?;
         let start = now_ms();
@@ -160,7 +175,7 @@ pub mod tab {
         };
         let asked = async {
             let start = now_ms();
-            echo_off(control.clone(), relay, MIB).await?;
+            echo_off(control.clone(), relay, len).await?;
             let took = now_ms() - start;
             // Short streams in quick succession use the same channel ids again and again.
             for i in 0..400 {
@@ -170,9 +185,10 @@ pub mod tab {
         };
         let (answered, asked) = futures::try_join!(answered, asked)?;
         Ok(format!(
-            "connected in {} ms, ping {} us, 1 MiB off the relay in {asked} ms, {answered} bytes for the relay",
+            "connected in {} ms, ping {} us, {} MiB off the relay in {asked} ms, {answered} bytes for the relay",
             connected - start,
-            round_trip.as_micros()
+            round_trip.as_micros(),
+            len / MIB
         ))
     }
 }

@@ -29,12 +29,14 @@ async fn listen(transport: &mut Transport, address: &str) -> Multiaddr {
     event.into_new_address().unwrap()
 }
 
-/// Connects two transports; the first listens.
-async fn connect(
-    mut listener: Transport,
-    mut dialler: Transport,
-    address: Multiaddr,
-) -> std::io::Result<[(PeerId, StreamMuxerBox); 2]> {
+/// A proven peer and a stream to it.
+struct End {
+    peer: PeerId,
+    stream: oneshot::Receiver<SubstreamBox>,
+}
+
+/// Connects two transports, the first of which listens.
+async fn connect(mut listener: Transport, mut dialler: Transport, address: Multiaddr) -> std::io::Result<[End; 2]> {
     let opts = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
     let dial = dialler.dial(address, opts).unwrap();
     let accepted = tokio::spawn(async move {
@@ -44,8 +46,11 @@ async fn connect(
             }
         }
     });
-    let dialled = dial.await?;
-    Ok([accepted.await.unwrap()?, dialled])
+    let (peer, muxer) = dial.await?;
+    // Driven at once: the last negotiation is lazy, and goes out with the first bytes.
+    let dialled = End { peer, stream: stream(muxer, true) };
+    let (peer, muxer) = accepted.await.unwrap()?;
+    Ok([End { peer, stream: stream(muxer, false) }, dialled])
 }
 
 /// Keeps a connection going and gives one stream of it.
@@ -72,10 +77,8 @@ fn payload(len: usize, seed: u32) -> Vec<u8> {
     (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 24) as u8).collect()
 }
 
-async fn both_ways(ends: [(PeerId, StreamMuxerBox); 2]) {
+async fn both_ways([accepted, dialled]: [End; 2]) {
     const LEN: usize = 3 * 1024 * 1024 + 17;
-    let [(_, accepted), (_, dialled)] = ends;
-    let (accepted, dialled) = (stream(accepted, false), stream(dialled, true));
     let exchange = |stream: oneshot::Receiver<SubstreamBox>, own: u32, other: u32| async move {
         let (mut reader, mut writer) = stream.await.unwrap().split();
         let write = async move {
@@ -89,7 +92,7 @@ async fn both_ways(ends: [(PeerId, StreamMuxerBox); 2]) {
         };
         futures::join!(write, read);
     };
-    futures::join!(exchange(accepted, 1, 2), exchange(dialled, 2, 1));
+    futures::join!(exchange(accepted.stream, 1, 2), exchange(dialled.stream, 2, 1));
 }
 
 #[tokio::test]
@@ -98,8 +101,8 @@ async fn bytes_go_both_ways_without_tls() {
     let mut listener = transport(&server, None);
     let address = listen(&mut listener, "/ip4/127.0.0.1/tcp/0/ws").await;
     let ends = connect(listener, transport(&client, None), address).await.unwrap();
-    assert_eq!(ends[0].0, client.public().to_peer_id());
-    assert_eq!(ends[1].0, server.public().to_peer_id());
+    assert_eq!(ends[0].peer, client.public().to_peer_id());
+    assert_eq!(ends[1].peer, server.public().to_peer_id());
     both_ways(ends).await;
 }
 
