@@ -5,6 +5,7 @@ use libp2p::{StreamProtocol, swarm::Stream};
 use shoal_compute::Backend;
 use shoal_transport::{
     framed::{EnvelopeReader, EnvelopeWriter, session},
+    race::Kind,
     streams::Control,
 };
 use shoal_wire::{
@@ -41,7 +42,8 @@ pub(super) async fn open<P: Platform, G: Backend>(core: &Core<P, G>, control: Co
             if welcome.network != own {
                 return Err(SessionEnd::Refused(WorkerError::WrongNetwork { relay: welcome.network, own }));
             }
-            core.emit(Event::Connected { relay, network: welcome.network, node: core.key.node_id() });
+            let transport = core.carrier.get().map_or("unknown", Kind::name);
+            core.emit(Event::Connected { relay, network: welcome.network, node: core.key.node_id(), transport });
             Ok((reader, writer, welcome.max_leases))
         }
         MessageType::Refusal => {
