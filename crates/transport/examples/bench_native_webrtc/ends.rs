@@ -4,17 +4,16 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _, TryFutureExt as _};
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _};
 use libp2p::core::muxing::StreamMuxer as _;
 use libp2p::core::transport::{DialOpts, ListenerId, PortUse, TransportEvent};
 use libp2p::core::{Endpoint, Transport as _};
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use rustix::time::{ClockId, clock_gettime};
-use shoal_transport::webrtc::native::{Certificate, CloseReason, Config, Muxer, Substream, Transport};
+use shoal_transport::webrtc::native::{Certificate, Config, Muxer, Substream, Transport};
 
 /// The bytes an application hands over at once: four frames, as a blob transfer does.
 const PIECE: usize = 64 * 1024;
@@ -52,39 +51,27 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
-/// A muxer that several streams are opened on at once.
-#[derive(Clone)]
-pub(crate) struct Side(Arc<Mutex<Muxer>>);
+/// The dialler's end: the streams that carry, and one for questions, opened once. Streams are not opened for each transfer,
+/// because between two native sides a stream whose id was just used can be reset (docs/transport.md).
+pub(crate) struct Dialler {
+    question: Substream,
+    streams: Vec<Substream>,
+    _muxer: Muxer,
+}
 
-impl Side {
-    fn new(muxer: Muxer) -> Self {
-        Self(Arc::new(Mutex::new(muxer)))
-    }
-
-    async fn open(&self) -> Result<Substream, CloseReason> {
-        poll_fn(|cx| Pin::new(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).poll_outbound(cx)).await
-    }
-
-    async fn accept(&self) -> Result<Substream, CloseReason> {
-        poll_fn(|cx| Pin::new(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).poll_inbound(cx)).await
-    }
-
+impl Dialler {
     /// Processor time of the other end.
-    pub(crate) async fn remote_cpu_time(&self) -> io::Result<Duration> {
-        let mut stream = self.open().await.map_err(io::Error::other)?;
-        stream.write_all(&request(TELL_CPU_TIME, 0)).await?;
+    pub(crate) async fn remote_cpu_time(&mut self) -> io::Result<Duration> {
+        self.question.write_all(&request(TELL_CPU_TIME, 0)).await?;
         let mut nanos = [0; 8];
-        stream.read_exact(&mut nanos).await?;
-        stream.close().await?;
+        self.question.read_exact(&mut nanos).await?;
         Ok(Duration::from_nanos(u64::from_be_bytes(nanos)))
     }
 
-    /// Moves `len` bytes on each of `streams` streams.
-    pub(crate) async fn transfer(&self, direction: Direction, streams: u64, len: u64) -> io::Result<()> {
-        futures::future::try_join_all((0..streams).map(|_| {
-            let side = self.clone();
+    /// Moves `len` bytes on each of the first `streams` streams.
+    pub(crate) async fn transfer(&mut self, direction: Direction, streams: usize, len: u64) -> io::Result<()> {
+        let transfers = self.streams.drain(..streams).map(|mut stream| {
             tokio::spawn(async move {
-                let mut stream = side.open().await.map_err(io::Error::other)?;
                 match direction {
                     Direction::Down => {
                         stream.write_all(&request(SEND, len)).await?;
@@ -96,12 +83,13 @@ impl Side {
                         stream.read_exact(&mut [0]).await?;
                     }
                 }
-                stream.close().await
+                Ok::<Substream, io::Error>(stream)
             })
             .map(|joined| joined.map_err(io::Error::other).flatten())
-        }))
-        .await
-        .map(|_| ())
+        });
+        let streams = futures::future::try_join_all(transfers).await?;
+        self.streams.extend(streams);
+        Ok(())
     }
 }
 
@@ -127,20 +115,22 @@ async fn receive(stream: &mut Substream, mut len: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Answers the requests of one stream until it ends.
 async fn serve(mut stream: Substream) -> io::Result<()> {
-    let mut request = [0; REQUEST_LEN];
-    stream.read_exact(&mut request).await?;
-    let (what, len) = request.split_at(1);
-    let len = u64::from_be_bytes(len.try_into().expect("eight bytes"));
-    match what[0] {
-        SEND => send(&mut stream, len).await?,
-        RECEIVE => {
-            receive(&mut stream, len).await?;
-            stream.write_all(&[1]).await?;
+    loop {
+        let mut request = [0; REQUEST_LEN];
+        stream.read_exact(&mut request).await?;
+        let (what, len) = request.split_at(1);
+        let len = u64::from_be_bytes(len.try_into().expect("eight bytes"));
+        match what[0] {
+            SEND => send(&mut stream, len).await?,
+            RECEIVE => {
+                receive(&mut stream, len).await?;
+                stream.write_all(&[1]).await?;
+            }
+            _ => stream.write_all(&(cpu_time().as_nanos() as u64).to_be_bytes()).await?,
         }
-        _ => stream.write_all(&(cpu_time().as_nanos() as u64).to_be_bytes()).await?,
     }
-    stream.close().await
 }
 
 fn transport() -> Result<Transport, Box<dyn Error + Send + Sync>> {
@@ -156,9 +146,10 @@ pub(crate) async fn listen() -> Result<(), Box<dyn Error + Send + Sync>> {
             TransportEvent::NewAddress { listen_addr, .. } => println!("{listen_addr}"),
             TransportEvent::Incoming { upgrade, .. } => {
                 tokio::spawn(async move {
-                    let side = Side::new(upgrade.await.map_err(|error| eprintln!("{error}"))?.1);
-                    while let Ok(stream) = side.accept().await {
-                        tokio::spawn(serve(stream).map_err(|error| eprintln!("{error}")));
+                    let mut muxer = upgrade.await.map_err(|error| eprintln!("{error}"))?.1;
+                    while let Ok(stream) = poll_fn(|cx| Pin::new(&mut muxer).poll_inbound(cx)).await {
+                        // A stream that ends is the dialler going.
+                        tokio::spawn(serve(stream));
                     }
                     Ok::<(), ()>(())
                 });
@@ -168,10 +159,16 @@ pub(crate) async fn listen() -> Result<(), Box<dyn Error + Send + Sync>> {
     }
 }
 
-/// Connects to a listener, whatever its identity.
-pub(crate) async fn dial(address: Multiaddr) -> Result<Side, Box<dyn Error>> {
+/// Connects to a listener, whatever its identity, with `streams` streams.
+pub(crate) async fn dial(address: Multiaddr, streams: usize) -> Result<Dialler, Box<dyn Error>> {
     let mut transport = transport().map_err(|error| error.to_string())?;
     let opts = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
     let address: Multiaddr = address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
-    Ok(Side::new(transport.dial(address, opts)?.await?.1))
+    let mut muxer = transport.dial(address, opts)?.await?.1;
+    let mut opened = Vec::new();
+    for _ in 0..=streams {
+        opened.push(poll_fn(|cx| Pin::new(&mut muxer).poll_outbound(cx)).await?);
+    }
+    let question = opened.swap_remove(0);
+    Ok(Dialler { question, streams: opened, _muxer: muxer })
 }

@@ -32,14 +32,14 @@ mod bench {
     use libp2p::Multiaddr;
     use serde_json::json;
 
-    use crate::ends::{Direction, Side, cpu_time, dial, listen};
+    use crate::ends::{Dialler, Direction, cpu_time, dial, listen};
     use crate::path::{self, Path};
 
     type Error = Box<dyn std::error::Error>;
 
     struct Options {
         mib: u64,
-        streams: Vec<u64>,
+        streams: Vec<usize>,
         repeat: u32,
         path: Path,
         json: Option<PathBuf>,
@@ -114,12 +114,13 @@ mod bench {
 
     async fn measure(options: &Options, address: Multiaddr) -> Result<(), Error> {
         let address = if options.path.is_direct() { address } else { path::start(options.path, address).await? };
-        let side = dial(address).await?;
+        let most = options.streams.iter().copied().max().unwrap_or(0);
+        let mut dialler = dial(address, most).await?;
         let mut rows = Vec::new();
         for direction in [Direction::Down, Direction::Up] {
             for &streams in &options.streams {
                 for _ in 0..options.repeat {
-                    rows.extend(transfer(options, &side, direction, streams).await?);
+                    rows.extend(transfer(options, &mut dialler, direction, streams).await?);
                 }
             }
         }
@@ -131,16 +132,16 @@ mod bench {
 
     async fn transfer(
         options: &Options,
-        side: &Side,
+        dialler: &mut Dialler,
         direction: Direction,
-        streams: u64,
+        streams: usize,
     ) -> Result<Vec<serde_json::Value>, Error> {
-        let each = (options.mib << 20) / streams;
-        let megabytes = (each * streams) as f64 / 1e6;
-        let (theirs, ours, start) = (side.remote_cpu_time().await?, cpu_time(), Instant::now());
-        side.transfer(direction, streams, each).await?;
+        let each = (options.mib << 20) / streams as u64;
+        let megabytes = (each * streams as u64) as f64 / 1e6;
+        let (theirs, ours, start) = (dialler.remote_cpu_time().await?, cpu_time(), Instant::now());
+        dialler.transfer(direction, streams, each).await?;
         let (took, ours) = (start.elapsed(), cpu_time() - ours);
-        let theirs = side.remote_cpu_time().await? - theirs;
+        let theirs = dialler.remote_cpu_time().await? - theirs;
         let per_megabyte = |cpu: Duration| cpu.as_secs_f64() * 1e3 / megabytes;
         let rate = megabytes / took.as_secs_f64();
         let way = direction.name();

@@ -39,7 +39,7 @@ pub(crate) async fn start(path: Path, listener: Multiaddr) -> io::Result<Multiad
     let entrance = near.local_addr()?.port();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(carry(path, UdpSocket::from_std(near)?, UdpSocket::from_std(far)?))
+        runtime.block_on(async { carry(path, UdpSocket::from_std(near)?, UdpSocket::from_std(far)?).await })
     });
     Ok(listener.iter().map(|part| if port(&part).is_some() { Protocol::Udp(entrance) } else { part }).collect())
 }
