@@ -317,7 +317,12 @@ impl Packet {
     }
 
     pub(crate) fn marshal(&self) -> Result<Bytes> {
-        let mut buf = BytesMut::with_capacity(PACKET_HEADER_SIZE);
+        // Padding included, so that the buffer never moves.
+        let chunks = self
+            .chunks
+            .iter()
+            .map(|c| CHUNK_HEADER_SIZE + c.value_length() + PADDING_MULTIPLE);
+        let mut buf = BytesMut::with_capacity(PACKET_HEADER_SIZE + chunks.sum::<usize>());
         self.marshal_to(&mut buf)?;
         Ok(buf.freeze())
     }

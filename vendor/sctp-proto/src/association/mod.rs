@@ -3946,11 +3946,22 @@ impl Association {
     /// or abandoned yet.
     fn get_data_packets_to_retransmit(&mut self, now: Instant) -> Vec<Packet> {
         self.expire_inflight_messages(now);
+        let Some(retransmit_from) = self.outbound_queue.retransmit_from() else {
+            return vec![];
+        };
         let awnd = core::cmp::min(self.cwnd, self.rwnd);
         let mut chunks: Vec<ChunkPayloadData> = vec![];
         let mut bytes_to_send = 0;
         let mut done = false;
-        let mut i = 0;
+        // Cumulatively acknowledged chunks have left the queue meanwhile.
+        let earliest = self.cumulative_tsn_ack_point.wrapping_add(1);
+        let mut i = if sna32gt(retransmit_from, earliest) {
+            retransmit_from.wrapping_sub(earliest)
+        } else {
+            0
+        };
+        // Where the next call goes on; the end of the queue if nothing is left over.
+        let mut remaining = None;
         while !done {
             let tsn = self
                 .cumulative_tsn_ack_point
@@ -3974,6 +3985,7 @@ impl Association {
                     // Send it as a zero window probe
                     done = true;
                 } else if bytes_to_send + c.user_data.len() > awnd as usize {
+                    remaining = Some(tsn);
                     break;
                 }
 
@@ -3989,9 +4001,11 @@ impl Association {
                 );
 
                 chunks.push(c.clone());
+                remaining = Some(tsn.wrapping_add(1)).filter(|_| done);
             }
             i += 1;
         }
+        self.outbound_queue.set_retransmit_from(remaining);
 
         // A later fragment may exhaust the message's policy after an earlier
         // fragment was selected in this pass. Neither should be retransmitted.

@@ -31,6 +31,7 @@ fn timed_recovery_obeys_exact_deadline() {
             for delay in [9, 10, 20, 2_000] {
                 let mut a = timed_fixture(unordered);
                 a.pop_pending_data_chunks_to_send(now);
+                a.outbound_queue.set_retransmit_from(Some(1));
                 for tsn in 1..=3 {
                     let c = a.outbound_queue.get_mut(tsn).unwrap();
                     c.retransmit = true;
@@ -66,6 +67,7 @@ fn timed_expiry_is_not_hidden_by_window_or_fast_packet_limit() {
         first.deadline = None;
         first.reliability = Some((ReliabilityType::Reliable, 0));
         first.message_id = u64::MAX;
+        a.outbound_queue.set_retransmit_from(Some(1));
         for tsn in 1..=3 {
             let c = a.outbound_queue.get_mut(tsn).unwrap();
             c.retransmit = true;
@@ -150,6 +152,7 @@ fn timed_expiry_preserves_reliable_dcep_and_non_negotiated_traffic() {
         if control == 2 {
             a.use_forward_tsn = false;
         }
+        a.outbound_queue.set_retransmit_from(Some(1));
         for tsn in 1..=3 {
             let c = a.outbound_queue.get_mut(tsn).unwrap();
             c.retransmit = true;

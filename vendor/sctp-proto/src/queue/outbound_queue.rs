@@ -170,22 +170,31 @@ impl OutboundQueue {
     /// messages are excluded. Collect before abandonment mutates the queues so
     /// expiry is independent of send limits.
     pub(crate) fn expired_inflight(&self, now: Instant) -> Vec<u32> {
+        // Reliable messages have no deadline; do not look for what is not there.
+        if !self.inflight.has_timed() {
+            return Vec::new();
+        }
         self.inflight
-            .sorted
             .iter()
-            .copied()
-            .filter(|tsn| {
-                self.inflight.get(*tsn).is_some_and(|c| {
-                    !c.abandoned
-                        && c.deadline.is_some_and(|deadline| now >= deadline)
-                        && (!c.acked || self.pending.contains_message(c.message_id))
-                })
+            .filter(|c| {
+                !c.abandoned
+                    && c.deadline.is_some_and(|deadline| now >= deadline)
+                    && (!c.acked || self.pending.contains_message(c.message_id))
             })
+            .map(|c| c.tsn)
             .collect()
     }
 
     pub(crate) fn mark_all_to_retransmit(&mut self) {
         self.inflight.mark_all_to_retransmit();
+    }
+
+    pub(crate) fn retransmit_from(&self) -> Option<u32> {
+        self.inflight.retransmit_from()
+    }
+
+    pub(crate) fn set_retransmit_from(&mut self, tsn: Option<u32>) {
+        self.inflight.set_retransmit_from(tsn);
     }
 
     pub(crate) fn pending_contains_stream(&self, stream: u16) -> bool {
@@ -205,11 +214,10 @@ impl OutboundQueue {
     }
 
     pub(crate) fn earliest_outstanding_tsn(&self) -> Option<u32> {
-        self.inflight.sorted.iter().copied().find(|tsn| {
-            self.inflight
-                .get(*tsn)
-                .is_some_and(|c| !c.acked && !c.abandoned)
-        })
+        self.inflight
+            .iter()
+            .find(|c| !c.acked && !c.abandoned)
+            .map(|c| c.tsn)
     }
 
     pub(crate) fn inflight_len(&self) -> usize {
