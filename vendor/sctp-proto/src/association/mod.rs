@@ -70,6 +70,9 @@ mod association_test;
 #[cfg(test)]
 mod timed_reliability_test;
 
+#[cfg(test)]
+mod gather_cost_test;
+
 /// Reasons why an association might be lost
 #[non_exhaustive]
 #[derive(Debug, Error, Clone, PartialEq)]
@@ -1163,6 +1166,9 @@ impl Association {
         for id in ids {
             self.pending_reset_completions.take_one(id);
             self.failed_reset_streams.insert(id);
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.outgoing_reset = false;
+            }
             self.events
                 .push_back(Event::Stream(StreamEvent::ResetFailed { id, reason }));
         }
@@ -3337,6 +3343,7 @@ impl Association {
     ) -> Result<()> {
         let mut result = ReconfigResult::SuccessPerformed;
         let mut sis_to_reset = vec![];
+        let mut already_reset = vec![];
 
         let performed = sna32lte(p.sender_last_tsn, self.peer_last_tsn);
         if performed {
@@ -3353,11 +3360,22 @@ impl Association {
             stream_ids.dedup();
 
             for id in stream_ids {
-                if self.streams.contains_key(&id) {
-                    sis_to_reset.push(id);
+                if let Some(stream) = self.streams.get_mut(&id) {
+                    // RFC 8831 section 6.7: the peer's reset answers one of ours.
+                    // Resetting once more would hit the next stream with this id,
+                    // which may exist as soon as both directions were reset once.
+                    let answers_ours = core::mem::take(&mut stream.outgoing_reset);
+                    if answers_ours && !p.stream_identifiers.is_empty() {
+                        already_reset.push(id);
+                    } else {
+                        sis_to_reset.push(id);
+                    }
                     self.retire_stream(id, p.sender_last_tsn);
                 }
             }
+            // Where our own request is still unanswered, its answer completes the reset.
+            already_reset.retain(|id| !self.stream_reset_in_progress(*id));
+            self.emit_reset_complete(already_reset);
             self.reconfig_requests
                 .remove(&p.reconfig_request_sequence_number);
         } else {
@@ -3701,6 +3719,11 @@ impl Association {
                 self.side, rsn, tsn, stream_ids
             );
 
+            for id in &stream_ids {
+                if let Some(stream) = self.streams.get_mut(id) {
+                    stream.outgoing_reset = true;
+                }
+            }
             self.reconfig_reset_streams.insert(rsn, stream_ids.clone());
             let c = ChunkReconfig {
                 param_a: Some(Box::new(ParamOutgoingResetRequest {

@@ -612,6 +612,8 @@ pub struct StreamState {
     pub(crate) default_payload_type: PayloadProtocolIdentifier,
     pub(crate) reassembly_queue: ReassemblyQueue,
     pub(crate) sequence_number: u16,
+    /// This side asked the peer to reset our outgoing stream and wrote nothing since.
+    pub(crate) outgoing_reset: bool,
     pub(crate) state: RecvSendState,
     pub(crate) unordered: bool,
     pub(crate) reliability_type: ReliabilityType,
@@ -640,6 +642,7 @@ impl StreamState {
             default_payload_type,
             reassembly_queue: ReassemblyQueue::new(stream_identifier, max_receive_message_size),
             sequence_number: 0,
+            outgoing_reset: false,
             state: RecvSendState::ReadWritable,
             unordered: false,
             reliability_type: ReliabilityType::Reliable,
@@ -667,6 +670,7 @@ impl StreamState {
         //   ordered delivery and reliable transmission.
         let unordered = ppi != PayloadProtocolIdentifier::Dcep && self.unordered;
 
+        self.outgoing_reset = false;
         let mut chunks = vec![];
 
         while remaining != 0 {

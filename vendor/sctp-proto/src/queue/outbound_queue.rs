@@ -21,6 +21,13 @@ pub(crate) struct OutboundQueue {
 }
 
 impl OutboundQueue {
+    #[cfg(test)]
+    pub(crate) fn visited(&self) -> usize {
+        self.inflight
+            .visited
+            .load(core::sync::atomic::Ordering::Relaxed)
+    }
+
     pub(crate) fn next_message_id(&self) -> u64 {
         self.next_message_id
     }
