@@ -12,6 +12,8 @@ use tokio::time::Instant;
 /// Datagrams on their way in one direction. More are dropped, as by a router: about 20 MB/s at 50 ms of round trip.
 const MAX_ON_THE_WAY: usize = 4096;
 const MAX_DATAGRAM_LEN: usize = 2000;
+/// So that nothing is lost on the way in but what is to be lost.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Path {
@@ -34,6 +36,9 @@ pub(crate) async fn start(path: Path, listener: Multiaddr) -> io::Result<Multiad
     let near = std::net::UdpSocket::bind("127.0.0.1:0")?;
     let far = std::net::UdpSocket::bind("127.0.0.1:0")?;
     far.connect(("127.0.0.1", listening))?;
+    for socket in [&near, &far] {
+        socket2::SockRef::from(socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
+    }
     near.set_nonblocking(true)?;
     far.set_nonblocking(true)?;
     let entrance = near.local_addr()?.port();
