@@ -51,8 +51,7 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
-/// The dialler's end: the streams that carry, and one for questions, opened once. Streams are not opened for each transfer,
-/// because between two native sides a stream whose id was just used can be reset (docs/transport.md).
+/// The dialler's end: the streams that carry, and one for questions, opened once so that opening is not measured.
 pub(crate) struct Dialler {
     question: Substream,
     streams: Vec<Substream>,
