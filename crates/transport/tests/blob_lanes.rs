@@ -83,7 +83,7 @@ async fn download(blob: &Blob, lanes: usize, limits: &[usize]) -> (Download, usi
         let mut streams = FuturesUnordered::new();
         let mut broken = false;
         let mut seen = 0;
-        while !download.is_finished() && !(broken && streams.is_empty()) {
+        while !(download.is_finished() || broken && streams.is_empty()) {
             while !broken && let Some(claim) = download.claim() {
                 streams.push(attempt(claim, &store, limit));
             }
