@@ -54,10 +54,13 @@ impl libp2p::Transport for Scripted {
     }
 }
 
+/// How long a sleep is to be, and what ends it.
+type Asleep = (Duration, oneshot::Sender<()>);
+
 struct Track {
     race: Race<Scripted>,
     dials: Arc<Mutex<Dials>>,
-    sleeps: Arc<Mutex<Vec<(Duration, oneshot::Sender<()>)>>>,
+    sleeps: Arc<Mutex<Vec<Asleep>>>,
     peer: PeerId,
 }
 
