@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use libp2p::{PeerId, StreamProtocol};
-use shoal_transport::blob::{Blob, BlobSource, Download, FetchError};
+use shoal_transport::{
+    blob::{Blob, BlobSource, Download, FetchError},
+    streams::Control,
+};
 use shoal_wire::{ids::BlobId, proto::BlobRefusalCode, version::BLOB_PROTOCOL};
 
 use crate::{
@@ -29,7 +32,7 @@ pub(crate) enum InputError {
 /// Fetches one blob of at most `max_len` bytes, resuming as long as attempts bring something new.
 pub(crate) async fn fetch_input<P: Platform>(
     platform: &P,
-    mut control: libp2p_stream::Control,
+    control: Control,
     relay: PeerId,
     blob: &'static str,
     id: BlobId,

@@ -1,8 +1,9 @@
-//! libp2p transports between browser tabs and relays: webrtc-direct v2, WebSocket where UDP is blocked, and their race.
+//! libp2p transports between browser tabs and relays: webrtc-direct, WebSocket where UDP is blocked, and their race.
 
 pub mod blob;
 pub mod framed;
 pub mod peer;
 pub mod race;
+pub mod streams;
 pub mod webrtc;
 pub mod websocket;

@@ -6,6 +6,7 @@ use libp2p::{PeerId, StreamProtocol};
 use shoal_transport::{
     blob::{Download, FetchError},
     peer::node_id,
+    streams::Control,
 };
 use shoal_wire::{ids::BlobId, version::BLOB_PROTOCOL};
 
@@ -21,12 +22,12 @@ const RETRY: Duration = Duration::from_millis(25);
 /// Opens blob streams to workers.
 #[derive(Clone)]
 pub struct Fetcher {
-    control: libp2p_stream::Control,
+    control: Control,
     context: Arc<Context>,
 }
 
 impl Fetcher {
-    pub(super) fn new(control: libp2p_stream::Control, context: Arc<Context>) -> Self {
+    pub(super) fn new(control: Control, context: Arc<Context>) -> Self {
         Self { control, context }
     }
 

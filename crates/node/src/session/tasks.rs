@@ -9,7 +9,7 @@ use futures::{
 };
 use libp2p::swarm::Stream;
 use shoal_compute::{Backend, ComputeError};
-use shoal_transport::blob::serve;
+use shoal_transport::{blob::serve, streams::Control};
 use shoal_wire::{
     ids::BlobId,
     limits::{MAX_BLOB_LEN, MAX_BLOB_STREAMS_PER_PEER},
@@ -47,14 +47,14 @@ pub(super) enum Done {
 
 pub(super) struct Tasks<'a, P, G> {
     core: &'a Core<P, G>,
-    control: libp2p_stream::Control,
+    control: Control,
     fetch: Fuse<LocalBoxFuture<'a, Fetched>>,
     compute: Fuse<LocalBoxFuture<'a, ComputeResult>>,
     serving: FuturesUnordered<LocalBoxFuture<'a, ()>>,
 }
 
 impl<'a, P: Platform, G: Backend> Tasks<'a, P, G> {
-    pub(super) fn new(core: &'a Core<P, G>, control: libp2p_stream::Control) -> Self {
+    pub(super) fn new(core: &'a Core<P, G>, control: Control) -> Self {
         Self { core, control, fetch: Fuse::terminated(), compute: Fuse::terminated(), serving: FuturesUnordered::new() }
     }
 
@@ -146,7 +146,7 @@ impl<'a, P: Platform, G: Backend> Tasks<'a, P, G> {
 
 async fn input<P: Platform, G: Backend>(
     core: &Core<P, G>,
-    control: &libp2p_stream::Control,
+    control: &Control,
     blob: &'static str,
     id: BlobId,
     max_len: u64,
