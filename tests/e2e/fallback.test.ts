@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { JoinInfo } from '../src/api.ts';
 import { startBrowser, Tab } from '../src/browser.ts';
+import { localhostCertificate } from '../src/certificate.ts';
 import { digitsJob, EXACT_ONLY } from '../src/digits.ts';
-import { FIXTURES } from '../src/environment.ts';
 import { freePort } from '../src/ports.ts';
 import type { Program } from '../src/process.ts';
 import { countedOnce, Swarm } from '../src/swarm.ts';
@@ -42,12 +43,14 @@ test('a page without WebRTC joins over WebSocket', async () => {
 
 test('a tab joins over WebSocket with TLS, by the name of the certificate', async () => {
   const port = await freePort();
+  using dir = temporaryFolder();
+  const { cert, key } = localhostCertificate(dir.path);
   await using swarm = await Swarm.start({
     webRtc: false,
     ws: false,
     args: [
       ...['--wss-addr', `127.0.0.1:${port}`, '--tls-name', 'localhost'],
-      ...['--tls-cert-file', join(FIXTURES, 'localhost-cert.pem'), '--tls-key-file', join(FIXTURES, 'localhost-key.pem')],
+      ...['--tls-cert-file', cert, '--tls-key-file', key],
     ],
   });
   const announced = swarm.relay.join.addresses.filter((address) => address.includes('/ws'));
@@ -162,4 +165,9 @@ function carrier(native: Program): unknown {
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as { readonly type?: unknown; readonly transport?: unknown });
   return events.find(({ type }) => type === 'connected')?.transport;
+}
+
+function temporaryFolder(): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), 'shoal-certificate-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
 }

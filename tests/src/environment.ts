@@ -13,9 +13,6 @@ export const WASM_DIR = process.env['SHOAL_WASM_DIR'] ?? join(ROOT, 'worker-js/w
 /** Folder of the example programs of `crates/transport`, and of their bindings for the browser. */
 export const TRANSPORT_DIR = process.env['SHOAL_TRANSPORT_DIR'] ?? join(ROOT, 'dist/transport');
 
-/** Files that tests give to programs. */
-export const FIXTURES = join(ROOT, 'tests/fixtures');
-
 export const CHROME = process.env['CHROME'] ?? '/usr/bin/chromium';
 
 export const PYTHON = process.env['SHOAL_PYTHON'] ?? 'python3';

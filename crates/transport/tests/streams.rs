@@ -1,6 +1,6 @@
 //! Streams by protocol name, over real webrtc-direct connections.
 #![cfg(not(target_arch = "wasm32"))]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! The native WebSocket transport at both ends: bytes both ways over `/ws` and `/tls/ws`, and what is refused.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
 use std::{future::poll_fn, pin::Pin, task::Poll};
 

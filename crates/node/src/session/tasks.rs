@@ -9,7 +9,7 @@ use futures::{
 };
 use libp2p::swarm::Stream;
 use shoal_compute::{Backend, ComputeError};
-use shoal_transport::{blob::serve, streams::Control};
+use shoal_transport::{blob::serve_throttled, streams::Control};
 use shoal_wire::{
     ids::BlobId,
     limits::{MAX_BLOB_LEN, MAX_BLOB_STREAMS_PER_PEER},
@@ -18,8 +18,8 @@ use shoal_wire::{
 };
 
 use crate::{
-    blobs::{InputError, fetch_input},
     compute::{Computed, Inputs, compute},
+    fetch::{InputError, Wanted},
     leases::OpenLease,
     limits::SERVE_TIMEOUT,
     platform::{Platform, timeout},
@@ -122,7 +122,7 @@ impl<'a, P: Platform, G: Backend> Tasks<'a, P, G> {
         let core = self.core;
         self.serving.push(
             async move {
-                match timeout(&core.platform, SERVE_TIMEOUT, serve(stream, &core.outputs)).await {
+                match timeout(&core.platform, SERVE_TIMEOUT, serve_throttled(stream, &core.outputs, &core.up)).await {
                     Some(Ok(served)) => tracing::debug!(output = %served.id.short(), "output fetched"),
                     Some(Err(error)) => tracing::debug!(%error, "output not fetched"),
                     None => tracing::debug!("output not fetched in time"),
@@ -151,14 +151,13 @@ async fn input<P: Platform, G: Backend>(
     id: BlobId,
     max_len: u64,
 ) -> Result<bytes::Bytes, InputError> {
-    if let Some(bytes) = core.cache.borrow_mut().get(&id) {
-        core.stats.borrow_mut().cached_blobs += 1;
-        return Ok(bytes);
+    let input = core.fetcher.fetch(control, Wanted { blob, id, max_len }).await?;
+    let mut stats = core.stats.borrow_mut();
+    if input.fetched == 0 {
+        stats.cached_blobs += 1;
     }
-    let bytes = fetch_input(&core.platform, control.clone(), core.relay.0, blob, id, max_len).await?;
-    core.stats.borrow_mut().fetched_bytes += bytes.len() as u64;
-    core.cache.borrow_mut().insert(id, bytes.clone());
-    Ok(bytes)
+    stats.fetched_bytes += input.fetched;
+    Ok(input.bytes)
 }
 
 pub(super) fn backend_name(backend: proto::Backend) -> &'static str {

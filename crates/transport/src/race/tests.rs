@@ -54,13 +54,13 @@ impl libp2p::Transport for Scripted {
     }
 }
 
-/// How long a sleep is to be, and what ends it.
-type Asleep = (Duration, oneshot::Sender<()>);
+/// Each sleep asked for, and what ends it.
+type Sleeps = Arc<Mutex<Vec<(Duration, oneshot::Sender<()>)>>>;
 
 struct Track {
     race: Race<Scripted>,
     dials: Arc<Mutex<Dials>>,
-    sleeps: Arc<Mutex<Vec<Asleep>>>,
+    sleeps: Sleeps,
     peer: PeerId,
 }
 
