@@ -1,4 +1,4 @@
-//! libp2p transports between browser tabs and relays: webrtc-direct v2.
+//! libp2p transports between browser tabs and relays: webrtc-direct.
 
 pub mod blob;
 pub mod framed;

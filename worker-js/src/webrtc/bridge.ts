@@ -18,14 +18,14 @@ export function serveWebRtc(port: MessagePort): () => void {
     port.postMessage({ type: 'closed', connection, reason });
   };
 
-  const connect = (id: number, negotiated: number): void => {
+  const connect = (id: number, negotiated: number, credentials: string | null): void => {
     if (connections.size >= MAX_CONNECTIONS) {
       refuse(id, `more than ${String(MAX_CONNECTIONS)} connections`);
       return;
     }
     try {
       const forget = (): void => void connections.delete(id);
-      connections.set(id, new BridgedConnection(id, port, negotiated, forget));
+      connections.set(id, new BridgedConnection(id, port, { negotiated, credentials }, forget));
     } catch (error) {
       // WebRTC may be switched off by the user or by policy.
       refuse(id, String(error));
@@ -35,7 +35,7 @@ export function serveWebRtc(port: MessagePort): () => void {
   port.onmessage = ({ data: message }: MessageEvent<ToPage>) => {
     switch (message.type) {
       case 'connect':
-        connect(message.connection, message.negotiated);
+        connect(message.connection, message.negotiated, message.credentials);
         break;
       case 'answer':
         void connections.get(message.connection)?.answer(message.sdp);

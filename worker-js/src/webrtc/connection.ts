@@ -5,6 +5,13 @@
 import { proxyChannel } from './proxy.ts';
 import type { ToWorker } from './protocol.ts';
 
+export interface ConnectionOptions {
+  /** SCTP stream id of the channel that both sides make. */
+  readonly negotiated: number;
+  /** ICE username fragment and password to offer instead of the browser's own. */
+  readonly credentials: string | null;
+}
+
 export class BridgedConnection {
   readonly #id: number;
   readonly #port: MessagePort;
@@ -13,7 +20,7 @@ export class BridgedConnection {
   #ended = false;
 
   /** `onEnd` is called once, when the connection is over for whatever reason. */
-  constructor(id: number, port: MessagePort, negotiated: number, onEnd: () => void) {
+  constructor(id: number, port: MessagePort, options: ConnectionOptions, onEnd: () => void) {
     this.#id = id;
     this.#port = port;
     this.#onEnd = onEnd;
@@ -25,8 +32,8 @@ export class BridgedConnection {
       const state = this.#peer.connectionState;
       if (state === 'failed' || state === 'closed') this.#fail(`connection ${state}`);
     };
-    this.#hand(this.#peer.createDataChannel('', { negotiated: true, id: negotiated }), 0);
-    void this.#offer();
+    this.#hand(this.#peer.createDataChannel('', { negotiated: true, id: options.negotiated }), 0);
+    void this.#offer(options.credentials);
   }
 
   async answer(sdp: string): Promise<void> {
@@ -55,9 +62,10 @@ export class BridgedConnection {
     this.#onEnd();
   }
 
-  async #offer(): Promise<void> {
+  async #offer(credentials: string | null): Promise<void> {
     try {
-      await this.#peer.setLocalDescription();
+      if (credentials === null) await this.#peer.setLocalDescription();
+      else await this.#peer.setLocalDescription(withCredentials(await this.#peer.createOffer(), credentials));
       const sdp = this.#peer.localDescription?.sdp;
       if (sdp === undefined) throw new Error('no local description');
       this.#post({ type: 'offer', connection: this.#id, sdp });
@@ -104,4 +112,10 @@ export class BridgedConnection {
   #post(message: ToWorker): void {
     this.#port.postMessage(message);
   }
+}
+
+/** The offer with `credentials` as ICE username fragment and password. Browsers may refuse to set it. */
+function withCredentials(offer: RTCSessionDescriptionInit, credentials: string): RTCSessionDescriptionInit {
+  const sdp = (offer.sdp ?? '').replace(/^(a=ice-(?:ufrag|pwd):).*$/gmu, (_, name: string) => name + credentials);
+  return { type: 'offer', sdp };
 }

@@ -5,8 +5,16 @@
  */
 
 export type ToPage =
-  /** Make a connection with one channel negotiated under the SCTP stream id `negotiated`; it is sent as stream 0. */
-  | { readonly type: 'connect'; readonly connection: number; readonly negotiated: number }
+  /**
+   * Make a connection with one channel negotiated under the SCTP stream id `negotiated`; it is sent as stream 0. Where
+   * `credentials` is a text, the offer is rewritten to have it as ICE username fragment and password.
+   */
+  | {
+      readonly type: 'connect';
+      readonly connection: number;
+      readonly negotiated: number;
+      readonly credentials: string | null;
+    }
   /** Set the remote description. */
   | { readonly type: 'answer'; readonly connection: number; readonly sdp: string }
   /** Make a channel and send it as `stream`. */
@@ -14,7 +22,7 @@ export type ToPage =
   | { readonly type: 'close'; readonly connection: number };
 
 export type ToWorker =
-  /** The local description, set exactly as the browser made it. */
+  /** The local description. */
   | { readonly type: 'offer'; readonly connection: number; readonly sdp: string }
   /** A channel; `stream` is `null` for one that the peer opened. A `MessagePort` stands in where transfer is missing. */
   | {

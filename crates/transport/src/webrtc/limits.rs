@@ -11,6 +11,9 @@ pub const MIN_ICE_PWD_LEN: usize = 22;
 /// Longest ICE password (RFC 8839, section 5.4).
 pub const MAX_ICE_PWD_LEN: usize = 256;
 
+/// Random characters of a version 1 username fragment, 6 bits each: 192 bits, since the fragment is the password too.
+pub const V1_RANDOM_LEN: usize = 32;
+
 /// Longest data channel message, length prefix included, in bytes. The libp2p WebRTC specification demands 16 KiB: the
 /// largest that every browser carries, and what both sides announce as `a=max-message-size`.
 pub const MAX_FRAME_LEN: usize = 16 * 1024;
@@ -48,6 +51,9 @@ pub const BROWSER_BUFFERED_LOW: u32 = MAX_BROWSER_BUFFERED / 2;
 
 /// From the first packet (or the start of the dial) to the end of the Noise handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a dial by version 2 has the field to itself. It takes four round trips and two certificate checks, well below this
+/// on any usable path, so that listeners of version 2, all of ours, never see both.
+pub const V2_HEAD_START: Duration = Duration::from_secs(4);
 /// A peer that sent nothing for this long is gone: browsers renew ICE consent every few seconds (RFC 7675: 30 s).
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the channel of a dropped stream waits for the peer to acknowledge FIN and to close it (js-libp2p waits as
@@ -77,6 +83,7 @@ pub const SOCKET_RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 /// Datagrams queued for one connection; more are dropped, which SCTP takes for congestion.
 pub const MAX_QUEUED_DATAGRAMS: usize = 512;
 
+const _: () = assert!(V2_HEAD_START.as_secs() < HANDSHAKE_TIMEOUT.as_secs());
 const _: () = assert!(MAX_UNREAD_PER_STREAM < MAX_UNREAD_PER_CONNECTION);
 const _: () = assert!(SEND_WINDOW_WAKE < MIN_SEND_WINDOW && MIN_SEND_WINDOW <= MAX_SEND_WINDOW);
 const _: () = assert!(MAX_FRAME_LEN < MAX_UNREAD_PER_STREAM);

@@ -1,4 +1,4 @@
-//! webrtc-direct v2: how a browser tab reaches a relay that nobody signed a certificate for, without a signalling server.
+//! webrtc-direct: how a browser tab reaches a relay that nobody signed a certificate for, without a signalling server.
 //!
 //! A browser invents the listener's session description from its multiaddr, and hides its own ICE password in the username
 //! fragment it invents; the listener learns everything else from the first packet. Wire-compatible with js-libp2p and

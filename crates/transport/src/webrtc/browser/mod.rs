@@ -1,4 +1,4 @@
-//! The browser side: dials webrtc-direct v2 listeners from a dedicated worker, where no peer connection can exist.
+//! The browser side: dials webrtc-direct listeners from a dedicated worker, where no peer connection can exist.
 //!
 //! The page (or an extension's offscreen document) owns the peer connections and hands over their data channels, each in
 //! the task that created it; it knows nothing of libp2p. Both talk over one `MessagePort`, see [`port`]. Where a browser
@@ -16,4 +16,4 @@ mod transport;
 pub use connection::Muxer;
 pub use error::{CloseReason, Error};
 pub use stream::Substream;
-pub use transport::Transport;
+pub use transport::{Transport, Versions};

@@ -48,13 +48,14 @@ impl Page {
         message.post(&self.port);
     }
 
-    /// A new connection under a number of its own. The page is asked to make it.
-    pub(super) fn connect(self: &Rc<Self>) -> Rc<Connection> {
+    /// A new connection under a number of its own. The page is asked to make it, with `credentials` as its ICE username
+    /// fragment and password if there are some, else with the browser's.
+    pub(super) fn connect(self: &Rc<Self>, credentials: Option<&str>) -> Rc<Connection> {
         let id = self.next.get();
         self.next.set(id.wrapping_add(1));
         let connection = Rc::new(Connection::new(id, self.clone()));
         self.connections.borrow_mut().insert(id, Rc::downgrade(&connection));
-        self.post(&ToPage::Connect { connection: id });
+        self.post(&ToPage::Connect { connection: id, credentials });
         connection
     }
 

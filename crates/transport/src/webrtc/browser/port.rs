@@ -2,9 +2,9 @@
 //!
 //! | direction | message | meaning |
 //! |---|---|---|
-//! | to page | `{type: "connect", connection, negotiated}` | make a connection with one channel negotiated under that id |
+//! | to page | `{type: "connect", connection, negotiated, credentials}` | make a connection with one channel negotiated under that id; `credentials` is `null`, or the text to offer as ICE username fragment and password |
 //! | to worker | `{type: "stream", connection, stream, channel}` | a channel: the negotiated one (`stream` 0), one asked for (its number), or the peer's (`null`) |
-//! | to worker | `{type: "offer", connection, sdp}` | the local description, set unmodified |
+//! | to worker | `{type: "offer", connection, sdp}` | the local description |
 //! | to page | `{type: "answer", connection, sdp}` | the remote description to set |
 //! | to page | `{type: "open", connection, stream}` | make a channel and send it as `stream` |
 //! | to page | `{type: "close", connection}` | close the connection |
@@ -22,7 +22,7 @@ pub(super) const NEGOTIATED_STREAM: u32 = 0;
 /// From worker to page.
 #[derive(Debug)]
 pub(super) enum ToPage<'a> {
-    Connect { connection: u32 },
+    Connect { connection: u32, credentials: Option<&'a str> },
     Answer { connection: u32, sdp: &'a str },
     Open { connection: u32, stream: u32 },
     Close { connection: u32 },
@@ -37,8 +37,9 @@ impl ToPage<'_> {
             Reflect::set(&object, &name.into(), &value).expect("a plain object takes properties");
         };
         let (kind, connection) = match *self {
-            Self::Connect { connection } => {
+            Self::Connect { connection, credentials } => {
                 set("negotiated", NEGOTIATED_ID.into());
+                set("credentials", credentials.map_or(JsValue::NULL, JsValue::from));
                 ("connect", connection)
             }
             Self::Answer { connection, sdp } => {

@@ -46,7 +46,7 @@ pub enum SessionError {
     /// DTLS or SCTP did not start.
     #[error("webrtc: {0}")]
     WebRtc(#[from] str0m::RtcError),
-    /// The local password does not fit version 2.
+    /// The local password does not fit version 2, or there is no randomness for one of version 1.
     #[error(transparent)]
     Credentials(#[from] CredentialError),
 }

@@ -1,4 +1,4 @@
-//! The native side: a webrtc-direct v2 listener for relays, on str0m, and the same protocol's dialler.
+//! The native side: a webrtc-direct listener for relays, on str0m, and the same protocol's dialler.
 //!
 //! [`session`] and [`router`] are free of I/O; [`driver`], [`listener`] and [`transport`] are the tokio shell around them.
 //! Media, TURN and signalling are left out: there is none in webrtc-direct.

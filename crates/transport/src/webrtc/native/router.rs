@@ -39,7 +39,7 @@ pub(super) enum DropReason {
     Malformed,
     /// A STUN message other than a connectivity check.
     NotACheck,
-    /// The `USERNAME` is not one of webrtc-direct v2.
+    /// The `USERNAME` is not one of webrtc-direct.
     Credentials(CredentialError),
     /// The check is not signed with the password that its `USERNAME` implies.
     Integrity,
@@ -169,6 +169,7 @@ mod tests {
     use str0m::ice::TransId;
 
     use super::*;
+    use crate::webrtc::credentials::Version;
     use crate::webrtc::limits::FIRST_CONTACT_BURST;
 
     const PWD: &str = "abcdefghijklmnopqrstuvwx";
@@ -235,12 +236,26 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_are_dropped_before_anything_else() {
+    fn version_1_is_served_on_the_same_port() {
         let now = Instant::now();
         let mut router = Router::new(now);
         let v1 = format!("libp2p+webrtc+v1/{PWD}");
-        let datagram = check(&format!("{v1}:{v1}"), Some(&v1));
-        let refused = Route::Drop(DropReason::Credentials(CredentialError::Version1));
+        let username = format!("{v1}:{v1}");
+        let Route::New(credentials) = router.route(now, source(1), &check(&username, Some(&v1))) else {
+            panic!("a first contact")
+        };
+        assert_eq!((credentials.version, credentials.client_pwd()), (Version::V1, &*v1));
+        let forged = check(&username, Some("another password for it"));
+        assert_eq!(router.route(now, source(1), &forged), Route::Drop(DropReason::Integrity));
+    }
+
+    #[test]
+    fn other_versions_are_dropped_before_anything_else() {
+        let now = Instant::now();
+        let mut router = Router::new(now);
+        let v3 = format!("libp2p+webrtc+v3/{PWD}");
+        let datagram = check(&format!("{v3}:{v3}"), Some(&v3));
+        let refused = Route::Drop(DropReason::Credentials(CredentialError::UnknownVersion));
         assert_eq!(router.route(now, source(1), &datagram), refused);
     }
 

@@ -22,7 +22,7 @@ use super::certificate::{Certificate, provider};
 use super::error::{CloseReason, SessionError};
 use super::send_window::SendWindow;
 use super::session_stream::Stream;
-use crate::webrtc::credentials::{self, Credentials};
+use crate::webrtc::credentials::{self, Credentials, Version};
 use crate::webrtc::fingerprint::Fingerprint;
 use crate::webrtc::limits::{
     HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, MAX_FRAME_LEN, MAX_SEND_WINDOW, MAX_STREAMS, MAX_UNREAD_PER_CONNECTION,
@@ -94,7 +94,7 @@ impl Session {
         Self::new(now, certificate, local, source, unknown, Side::Listener { own }, |_| Ok(theirs))
     }
 
-    /// The dialler's side.
+    /// The dialler's side, by the rules of `version`.
     ///
     /// # Errors
     /// [`SessionError`], as for [`Self::accept`].
@@ -104,10 +104,18 @@ impl Session {
         local: SocketAddr,
         listener: SocketAddr,
         fingerprint: Fingerprint,
+        version: Version,
     ) -> Result<Self, SessionError> {
-        Self::new(now, certificate, local, listener, fingerprint, Side::Dialler, |own| {
-            let ufrag = credentials::server_ufrag(&own.pass)?;
-            Ok(IceCreds { pass: ufrag.clone(), ufrag })
+        let same = |ufrag: String| IceCreds { pass: ufrag.clone(), ufrag };
+        let own = match version {
+            Version::V1 => Some(same(credentials::shared_ufrag()?)),
+            Version::V2 => None,
+        };
+        Self::new(now, certificate, local, listener, fingerprint, Side::Dialler { own }, |own| {
+            Ok(match version {
+                Version::V1 => own.clone(),
+                Version::V2 => same(credentials::server_ufrag(&own.pass)?),
+            })
         })
     }
 
@@ -120,7 +128,10 @@ impl Session {
         side: Side,
         remote_credentials: impl FnOnce(&IceCreds) -> Result<IceCreds, SessionError>,
     ) -> Result<Self, SessionError> {
-        let dialler = matches!(side, Side::Dialler);
+        let (dialler, own) = match side {
+            Side::Listener { own } => (false, Some(own)),
+            Side::Dialler { own } => (true, own),
+        };
         let mut config = Rtc::builder()
             .set_crypto_provider(provider().clone())
             .set_dtls_cert(certificate.dtls())
@@ -128,7 +139,7 @@ impl Session {
             .set_fingerprint_verification(dialler)
             .set_sctp_max_buffered_amount(MAX_SEND_WINDOW + SEND_WINDOW_WAKE)
             .clear_codecs();
-        if let Side::Listener { own } = side {
+        if let Some(own) = own {
             config = config.set_local_ice_credentials(own);
         }
         let mut rtc = config.build(now);
@@ -428,9 +439,10 @@ impl Session {
     }
 }
 
+/// Credentials of this side; without any, str0m invents them.
 enum Side {
     Listener { own: IceCreds },
-    Dialler,
+    Dialler { own: Option<IceCreds> },
 }
 
 pub(super) fn wake(waker: &mut Option<Waker>) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::certificate::Certificate;
 use super::error::CloseReason;
 use super::session::{Output, Session};
-use crate::webrtc::credentials::Credentials;
+use crate::webrtc::credentials::{Credentials, Version};
 use crate::webrtc::limits::{HANDSHAKE_TIMEOUT, IDLE_TIMEOUT};
 
 const LISTENER: &str = "192.0.2.1:1000";
@@ -22,11 +22,15 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
+        Self::with_version(Version::V2)
+    }
+
+    fn with_version(version: Version) -> Self {
         let now = Instant::now();
         let certificate = Certificate::generate().unwrap();
         let (local, remote) = (DIALLER.parse().unwrap(), LISTENER.parse().unwrap());
         let own = Certificate::generate().unwrap();
-        let dialler = Session::dial(now, &own, local, remote, certificate.fingerprint()).unwrap();
+        let dialler = Session::dial(now, &own, local, remote, certificate.fingerprint(), version).unwrap();
         Self { now, dialler, listener: None, certificate }
     }
 
@@ -84,6 +88,13 @@ fn reason(session: &mut Session) -> Option<CloseReason> {
     match session.poll_closed(&mut Context::from_waker(futures::task::noop_waker_ref())) {
         Poll::Ready(reason) => Some(reason),
         Poll::Pending => None,
+    }
+}
+
+#[test]
+fn both_versions_connect() {
+    for version in [Version::V1, Version::V2] {
+        Pair::with_version(version).connected();
     }
 }
 

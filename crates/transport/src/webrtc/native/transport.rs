@@ -24,6 +24,7 @@ use super::error::Error;
 use super::listener::{self, Incoming};
 use super::session::Session;
 use crate::webrtc::address::{ListenerAddress, bind_address, parse_bind_address};
+use crate::webrtc::credentials::Version;
 use crate::webrtc::fingerprint::Fingerprint;
 use crate::webrtc::limits::{MAX_PENDING_ACCEPTS, SOCKET_RECEIVE_BUFFER};
 use crate::webrtc::noise;
@@ -41,9 +42,10 @@ pub struct Config {
 type Upgrade = BoxFuture<'static, Result<(PeerId, Muxer), Error>>;
 type Event = TransportEvent<Upgrade, Error>;
 
-/// webrtc-direct v2 over UDP sockets. Needs a tokio runtime with I/O and time.
+/// webrtc-direct over UDP sockets: listens for both versions, dials one. Needs a tokio runtime with I/O and time.
 pub struct Transport {
     config: Config,
+    dialled: Version,
     listeners: HashMap<ListenerId, Listening>,
     events: VecDeque<Event>,
     waker: Option<Waker>,
@@ -58,7 +60,14 @@ struct Listening {
 impl Transport {
     /// A transport that listens nowhere yet.
     pub fn new(config: Config) -> Self {
-        Self { config, listeners: HashMap::new(), events: VecDeque::new(), waker: None }
+        Self { config, dialled: Version::V2, listeners: HashMap::new(), events: VecDeque::new(), waker: None }
+    }
+
+    /// Dials by the rules of `version` instead of version 2. Both are still served.
+    #[must_use]
+    pub fn dialling(mut self, version: Version) -> Self {
+        self.dialled = version;
+        self
     }
 
     fn listen(&mut self, id: ListenerId, socket: SocketAddr) -> Result<(), Error> {
@@ -136,7 +145,7 @@ impl libp2p::core::Transport for Transport {
             Some(listener) if opts.role.is_dialer() => listener,
             Some(_) | None => return Err(TransportError::MultiaddrNotSupported(addr)),
         };
-        Ok(dial(self.config.clone(), listener).boxed())
+        Ok(dial(self.config.clone(), listener, self.dialled).boxed())
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Event> {
@@ -165,11 +174,11 @@ impl libp2p::core::Transport for Transport {
     }
 }
 
-async fn dial(config: Config, listener: ListenerAddress) -> Result<(PeerId, Muxer), Error> {
+async fn dial(config: Config, listener: ListenerAddress, version: Version) -> Result<(PeerId, Muxer), Error> {
     let ListenerAddress { socket: remote, fingerprint, peer: expected } = listener;
     let socket = Arc::new(bind(SocketAddr::new(route_to(remote)?, 0))?);
     let local = socket.local_addr()?;
-    let session = Session::dial(Instant::now(), &config.certificate, local, remote, fingerprint)?;
+    let session = Session::dial(Instant::now(), &config.certificate, local, remote, fingerprint, version)?;
     let connection = Connection::new(session);
     let (queue, datagrams) = driver::datagram_queue();
     tokio::spawn(driver::pump(socket.clone(), remote, queue));
