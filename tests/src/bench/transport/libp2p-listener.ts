@@ -1,4 +1,5 @@
 /** A js-libp2p listener as a program of its own, so that its processor time can be told from the bench's. */
+import '../../transport/with-resolvers.ts';
 import { webRTCDirect } from '@libp2p/webrtc';
 import { createLibp2p } from 'libp2p';
 import { answer } from './bytes.ts';

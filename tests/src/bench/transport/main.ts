@@ -63,6 +63,7 @@ async function main(): Promise<number> {
       tabAndPeer(page, 'shoal', relay, addresses.relay, shoal),
       tabAndPeer(page, 'websocket', websocket, addresses.websocket, { name: WEBSOCKET, against: null, turns: one }),
       tabAndPeer(page, 'libp2p', libp2p, addresses.libp2p, { name: 'js-libp2p', against: RAW, turns: one }),
+      tabAndPeer(page, 'libp2p', relay, addresses.relay, { name: 'js-libp2p to shoal', against: RAW, turns: one }),
     ];
   };
 

@@ -13,7 +13,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const BROWSER = join(import.meta.dirname, 'browser');
 const SCRIPTS = ['page', 'shoal-worker', 'websocket-worker'];
-const PAGE = '<!doctype html><title>bench</title><script type="module" src="/page.js"></script>';
+const PAGE = '<!doctype html><title>bench</title><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>';
 
 export class Site {
   readonly #server: Server;
