@@ -16,7 +16,7 @@ import { DIRECT, LongPath, type Path } from './path.ts';
 import { Peer } from './peer.ts';
 import { GOAL, Report } from './report.ts';
 import { Site } from './site.ts';
-import { openPage, RAW, tabAndPeer, tabAndTab, turnBytes, turns, WEBSOCKET, type Subject } from './subjects.ts';
+import { openPage, RAW, tabAndPeer, tabAndTab, turnBytes, turns, warmUpBytes, WEBSOCKET, type Subject } from './subjects.ts';
 
 /** Odd, so that the median is a measurement. */
 const ROUNDS = 5;
@@ -29,6 +29,8 @@ const { values: flags } = parseArgs({
   options: {
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    /** Only paths whose name contains this. */
+    path: { type: 'string', default: '' },
     /** Only subjects whose name contains this, to look at one of them more closely. */
     only: { type: 'string', default: '' },
   },
@@ -56,22 +58,26 @@ async function main(): Promise<number> {
 
   const subjects = (direct: boolean): Subject[] => {
     const bytes = turnBytes(direct, flags.quick);
-    const one = turns(bytes, [1]);
-    const shoal = { name: 'shoal WebRTC', against: RAW, turns: turns(bytes, direct ? [1, 4, 16] : [1, 4]) };
+    const warmUp = turns(warmUpBytes(direct), [1]);
+    const single = { turns: turns(bytes, [1]), warmUp };
+    const several = { turns: turns(bytes, direct ? [1, 4, 16] : [1, 4]), warmUp };
     return [
-      tabAndTab(page, other, bytes),
-      tabAndPeer(page, 'shoal', relay, addresses.relay, shoal),
-      tabAndPeer(page, 'websocket', websocket, addresses.websocket, { name: WEBSOCKET, against: null, turns: one }),
-      tabAndPeer(page, 'libp2p', libp2p, addresses.libp2p, { name: 'js-libp2p', against: RAW, turns: one }),
-      tabAndPeer(page, 'libp2p', relay, addresses.relay, { name: 'js-libp2p to shoal', against: RAW, turns: one }),
+      tabAndTab(page, other, bytes, warmUpBytes(direct)),
+      tabAndPeer(page, 'shoal', relay, addresses.relay, { name: 'shoal WebRTC', against: RAW, ...several }),
+      tabAndPeer(page, 'websocket', websocket, addresses.websocket, { name: WEBSOCKET, against: null, ...single }),
+      tabAndPeer(page, 'libp2p', libp2p, addresses.libp2p, { name: 'js-libp2p', against: RAW, ...single }),
+      tabAndPeer(page, 'libp2p', relay, addresses.relay, { name: 'js-libp2p to shoal', against: RAW, ...single }),
     ];
   };
 
+  const started = performance.now();
   const report = new Report();
   const failures: string[] = [];
-  for (const path of [DIRECT, long]) {
+  const rounds = flags.quick ? QUICK_ROUNDS : ROUNDS;
+  const paths: readonly Path[] = [DIRECT, long];
+  for (const path of paths.filter(({ name }) => name.includes(flags.path))) {
     const measured = subjects(path === DIRECT).filter(({ name }) => name.includes(flags.only));
-    for (let round = 0; round < (flags.quick ? QUICK_ROUNDS : ROUNDS); round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       for (const subject of measured) {
         try {
           await measure(path, subject, report);
@@ -80,7 +86,7 @@ async function main(): Promise<number> {
           await Promise.all([page, other].map((page) => page.evaluate(() => window.bench.close())));
         }
       }
-      process.stderr.write(`${path.name}: round ${String(round + 1)} done\n`);
+      process.stderr.write(`${path.name}: round ${String(round + 1)} of ${String(rounds)} done after ${((performance.now() - started) / 1000).toFixed(0)} s\n`);
     }
   }
   report.print();
@@ -95,7 +101,11 @@ async function main(): Promise<number> {
 }
 
 async function measure(path: Path, subject: Subject, report: Report): Promise<void> {
-  const opened = await limited(`opening`, subject.open(path));
+  const opened = await limited('opening', subject.open(path));
+  for (const turn of subject.warmUp) {
+    await limited('warming up', opened.prepare(turn));
+    await limited('warming up', opened.run(turn));
+  }
   for (const turn of subject.turns) {
     await limited(words(turn), opened.prepare(turn));
     const before = subject.peer?.cpuMs() ?? null;
