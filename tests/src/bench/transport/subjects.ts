@@ -29,10 +29,10 @@ export interface Subject {
 export const RAW = 'raw data channel';
 export const WEBSOCKET = 'plain WebSocket';
 
-/** Bytes of all streams of a turn together: about a second of the direct path, and some twenty losses of the long one. */
+/** Bytes of all streams of a turn together: about a second of the direct path, and some fifteen losses on the long one. */
 export function turnBytes(direct: boolean, quick: boolean): number {
   if (direct) return (quick ? 16 : 48) * MIB;
-  return (quick ? 1 : 3) * MIB;
+  return (quick ? 1 : 2) * MIB;
 }
 
 /**
