@@ -24,7 +24,7 @@ use crate::{
     http,
     rewards::{self, Book},
     store::{Store, blobs::BlobStore},
-    swarm::{Membership, Node},
+    swarm::{Listening, Membership, Node},
 };
 
 /// Time for what was said last to reach the workers.
@@ -60,7 +60,7 @@ impl Relay {
         let key = NodeKey::from_seed(&seed, config.network.clone());
         let store = Store::open(&data.path("relay.sqlite")).await?;
         let blobs = BlobStore::open(data.path("blobs")).context("opening the blob folder")?;
-        let node = Node::listen(&seed, certificate, config.tcp_addr, config.webrtc_addr).await?;
+        let node = Node::listen(&seed, certificate, Listening::of(&config)?).await?;
         let listener = TcpListener::bind(config.http_addr).await;
         let listener = listener.with_context(|| format!("listening on http://{}", config.http_addr))?;
         let http_addr = listener.local_addr().context("http")?;
@@ -87,7 +87,7 @@ impl Relay {
         let book = Arc::new(Mutex::new(book));
         let app = http::App::new(context.clone(), handle.clone(), book.clone(), stopped.clone());
         let guard = http::Guard::new(http_addr.ip(), token);
-        let router = http::router(app, guard, config.web_dir.as_deref());
+        let router = http::router(app, guard, config.web_dir.as_deref(), &join.addresses);
         let serving = http::serve(listener, router, stopped.clone());
         let engine_task = tokio::spawn(engine.run());
         let others = vec![
@@ -163,6 +163,12 @@ fn announced(node: &Node, config: &Config) -> Vec<String> {
     };
     let mut addresses: Vec<Multiaddr> = Vec::new();
     for address in node.addresses() {
+        // Certificates are for names.
+        if let (Some(name), true) = (&config.tls_name, address.iter().any(|part| part == Protocol::Tls)) {
+            let named = std::iter::once(Protocol::Dns(name.into())).chain(address.iter().skip(1));
+            addresses.push(named.collect());
+            continue;
+        }
         if config.advertise.is_empty() {
             addresses.push(address.clone());
         }

@@ -84,11 +84,14 @@ test('garbage on every port does no harm to a job that is running', async () => 
   await swarm.workers(1);
   const job = await swarm.api.submit(await digitsJob(swarm.api, TRAINING));
   const random = seeded(7);
-  const swarmPort = portOf(swarm.relay.join.addresses);
+  const swarmPort = portOf(swarm.relay.join.addresses, /\/tcp\/(\d+)\/p2p/);
+  const secondPort = portOf(swarm.relay.join.addresses, /\/tcp\/(\d+)\/ws/);
   const httpPort = Number(new URL(swarm.relay.url).port);
   for (let i = 0; i < 60; i += 1) {
     const bytes = Buffer.from(Array.from({ length: 1 + Math.floor(random() * 2_000) }, () => Math.floor(random() * 256)));
     await Promise.all([sendTcp(swarmPort, bytes), sendTcp(httpPort, bytes), sendUdp(swarmPort, bytes)]);
+    await Promise.all([sendTcp(secondPort, bytes), sendUdp(secondPort, bytes)]);
+    await Promise.all([sendTcp(secondPort, UPGRADE.subarray(0, (i * 5) % UPGRADE.length)), sendTcp(secondPort, frame(i, bytes))]);
     await Promise.all([sendTcp(swarmPort, MULTISTREAM.subarray(0, 1 + (i % MULTISTREAM.length))), sendUdp(swarmPort, stun(i))]);
   }
   assert.ok(swarm.relay.isRunning);
@@ -100,6 +103,23 @@ test('garbage on every port does no harm to a job that is running', async () => 
 /** How a libp2p connection begins; sent cut short. */
 const MULTISTREAM = Buffer.from('\x13/multistream/1.0.0\n\x07/noise\n', 'latin1');
 
+/** How a WebSocket connection begins; sent cut short. */
+const UPGRADE = Buffer.from(
+  'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
+    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+);
+
+/** A WebSocket that opens, then sends nonsense: raw bytes, a frame longer than any that is read, a text, a wrong multistream. */
+function frame(i: number, bytes: Buffer): Buffer {
+  const mask = Buffer.alloc(4);
+  const masked = (opcode: number, payload: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length]), mask, payload]);
+  const huge = Buffer.concat([Buffer.from([0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), mask, bytes]);
+  const text = masked(1, Buffer.from('hello'));
+  const wrong = masked(2, bytes.subarray(0, 100));
+  return Buffer.concat([UPGRADE, [bytes, huge, text, wrong][i % 4] ?? bytes]);
+}
+
 /** A STUN binding request with a username of version 2, cut short or with a wrong length. */
 function stun(i: number): Buffer {
   const username = Buffer.from('libp2p+webrtc+v2/aaaaaaaaaaaaaaaaaaaaaaaa:bbbb');
@@ -109,9 +129,9 @@ function stun(i: number): Buffer {
   return whole.subarray(0, 1 + ((i * 7) % whole.length));
 }
 
-function portOf(addresses: readonly string[]): number {
-  const found = addresses.map((address) => /\/tcp\/(\d+)/.exec(address)?.[1]).find((port) => port !== undefined);
-  assert.ok(found !== undefined, `no TCP address among ${addresses.join(' ')}`);
+function portOf(addresses: readonly string[], pattern: RegExp): number {
+  const found = addresses.map((address) => pattern.exec(address)?.[1]).find((port) => port !== undefined);
+  assert.ok(found !== undefined, `no such address among ${addresses.join(' ')}`);
   return Number(found);
 }
 

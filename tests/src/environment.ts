@@ -10,6 +10,9 @@ export const WEB_DIST = join(ROOT, 'web/dist');
 /** Folder of the bindings and the compiled core. */
 export const WASM_DIR = process.env['SHOAL_WASM_DIR'] ?? join(ROOT, 'worker-js/wasm');
 
+/** Files that tests give to programs. */
+export const FIXTURES = join(ROOT, 'tests/fixtures');
+
 export const CHROME = process.env['CHROME'] ?? '/usr/bin/chromium';
 
 export const PYTHON = process.env['SHOAL_PYTHON'] ?? 'python3';

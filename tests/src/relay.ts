@@ -16,6 +16,11 @@ export interface RelayOptions {
   readonly rewards?: boolean;
   readonly epochSeconds?: number;
   readonly private?: boolean;
+  /** Whether it listens for webrtc-direct, WebSocket, QUIC and TCP; true if left out. */
+  readonly webRtc?: boolean;
+  readonly ws?: boolean;
+  readonly quic?: boolean;
+  readonly tcp?: boolean;
   /** Folder of the page; the one that was built for volunteers unless a test brings its own. */
   readonly webDir?: string;
   readonly args?: readonly string[];
@@ -44,12 +49,14 @@ export class Relay {
 
   static async start(options: RelayOptions = {}): Promise<Relay> {
     const dir = mkdtempSync(join(tmpdir(), 'shoal-e2e-'));
-    const [http, swarm] = [await freePort(), await freePort()];
+    const [http, swarm, second] = [await freePort(), await freePort(), await freePort()];
     const args = [
       ['--data-dir', join(dir, 'data')],
       ['--http-addr', `127.0.0.1:${http}`],
-      ['--tcp-addr', `127.0.0.1:${swarm}`],
-      ['--webrtc-addr', `127.0.0.1:${swarm}`],
+      ['--tcp-addr', options.tcp ?? true ? `127.0.0.1:${swarm}` : 'off'],
+      ['--webrtc-addr', options.webRtc ?? true ? `127.0.0.1:${swarm}` : 'off'],
+      ['--quic-addr', options.quic ?? true ? `127.0.0.1:${second}` : 'off'],
+      ['--ws-addr', options.ws ?? true ? `127.0.0.1:${second}` : 'off'],
       ['--web-dir', options.webDir ?? WEB_DIST],
       ['--rewards', String(options.rewards ?? false)],
       ['--epoch-seconds', String(options.epochSeconds ?? 60)],

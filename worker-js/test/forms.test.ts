@@ -71,9 +71,22 @@ test('join info is taken apart, and its addresses for tabs are found', () => {
   const info = parseJoinInfo(JOIN);
   assert.ok(info !== null);
   assert.equal(info.chain, null);
-  assert.deepEqual(tabAddresses(info), [JOIN.addresses[1]]);
+  assert.deepEqual(tabAddresses(info, { hasWebRtc: true, isHttps: false }), [JOIN.addresses[1]]);
   const chain = { chain_id: 31337, rpc_url: 'http://127.0.0.1:1', token: '0x1', distributor: '0x2' };
   assert.equal(parseJoinInfo({ ...JOIN, chain })?.chain?.chainId, 31337);
+});
+
+test('a tab is given what its page may open', () => {
+  const webrtc = '/ip4/192.0.2.1/udp/1/webrtc-direct/certhash/u/p2p/x';
+  const near = ['/ip4/127.0.0.1/tcp/1/ws/p2p/x', '/ip6/::1/tcp/1/ws/p2p/x', '/dns/localhost/tcp/1/ws/p2p/x'];
+  const far = ['/ip4/192.0.2.1/tcp/1/ws/p2p/x', '/dns4/127.0.0.1.example/tcp/1/ws/p2p/x', '/ip4/192.0.2.127/tcp/1/ws'];
+  const secure = ['/dns/relay.example/tcp/443/tls/ws/p2p/x', '/dns4/relay.example/tcp/443/wss/p2p/x'];
+  const native = ['/ip4/127.0.0.1/tcp/1/p2p/x', '/ip4/127.0.0.1/udp/1/quic-v1/p2p/x', '/ip4/127.0.0.1/tcp/1/tls/p2p/x'];
+  const info = { ...JOIN, chain: null, addresses: [webrtc, ...near, ...far, ...secure, ...native] };
+  const given = (hasWebRtc: boolean, isHttps: boolean): string[] => tabAddresses(info, { hasWebRtc, isHttps });
+  assert.deepEqual(given(true, false), [webrtc, ...near, ...far, ...secure]);
+  assert.deepEqual(given(true, true), [webrtc, ...near, ...secure]);
+  assert.deepEqual(given(false, true), [...near, ...secure]);
 });
 
 test('anything else is no join info', () => {

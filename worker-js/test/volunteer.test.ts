@@ -141,13 +141,13 @@ const UNIT = { unit: 'aa', job: 'bb', round: 1, index: 2, class: 'exact', refere
 test('states follow the core', () => {
   const events: CoreEvent[] = [
     { type: 'connecting', attempt: 0 },
-    { type: 'connected', relay: 'r', network: 'n', node: 'k' },
+    { type: 'connected', relay: 'r', network: 'n', node: 'k', transport: 'webrtc' },
     { type: 'waiting', reason: 'no job' },
     { type: 'leased', lease: 'l', duration_ms: 1, ...UNIT },
     { type: 'computing', lease: 'l', backend: 'cpu', ...UNIT },
     { type: 'disconnected', reason: 'gone', retry_ms: 500 },
     { type: 'connecting', attempt: 1 },
-    { type: 'connected', relay: 'r', network: 'n', node: 'k' },
+    { type: 'connected', relay: 'r', network: 'n', node: 'k', transport: 'webrtc' },
   ];
   let state: VolunteerState = { kind: 'starting', step: 'program' };
   const seen: string[] = [];

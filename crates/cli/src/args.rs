@@ -49,7 +49,7 @@ pub(crate) struct UpArgs {
     /// Port of the page and the API; 0 picks free ones for everything
     #[arg(long, env = "SHOAL_PORT", default_value_t = 7040)]
     pub(crate) port: u16,
-    /// Port of the swarm, TCP and UDP; one above --port unless given
+    /// Port of the swarm, TCP and UDP, and with the next one for QUIC and WebSocket; one above --port unless given
     #[arg(long)]
     pub(crate) swarm_port: Option<u16>,
     /// Address to listen on

@@ -67,10 +67,14 @@ fn command(program: &Path, args: &UpArgs, ready_file: &Path) -> Command {
     let http = SocketAddr::new(args.host, args.port);
     // Free ports for everything, or neighbours.
     let next = if args.port == 0 { 0 } else { args.port.saturating_add(1) };
-    let swarm = SocketAddr::new(args.host, args.swarm_port.unwrap_or(next)).to_string();
+    let swarm_port = args.swarm_port.unwrap_or(next);
+    let second_port = if swarm_port == 0 { 0 } else { swarm_port.saturating_add(1) };
+    let at = |port| SocketAddr::new(args.host, port).to_string();
+    let (swarm, second) = (at(swarm_port), at(second_port));
     let mut command = Command::new(program);
     command.arg("--data-dir").arg(&args.data_dir).arg("--ready-file").arg(ready_file);
     command.args(["--http-addr", &http.to_string(), "--tcp-addr", &swarm, "--webrtc-addr", &swarm]);
+    command.args(["--quic-addr", &second, "--ws-addr", &second]);
     command.args(["--private", if args.open { "false" } else { "true" }]);
     if let Some(web_dir) = args.web_dir.clone().or_else(web_dir) {
         command.arg("--web-dir").arg(web_dir);

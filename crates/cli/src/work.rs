@@ -12,7 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use libp2p::Multiaddr;
 use serde_json::json;
 use shoal_chain::EvmAddress;
-use shoal_node::{Devices, Event, Payout, Stats, TokioPlatform, Worker, WorkerConfig, tcp_transport};
+use shoal_node::{Devices, Event, Payout, Stats, TokioPlatform, Worker, WorkerConfig, native_transport};
+use shoal_transport::race::Kind;
 use shoal_wire::{proto::Class, version::DEFAULT_NETWORK};
 
 use crate::{
@@ -32,7 +33,7 @@ pub(crate) async fn run(args: WorkArgs, output: &Output) -> Result<(), CliError>
     let dir = args.data_dir.clone().unwrap_or_else(files::default_worker_dir);
     std::fs::create_dir_all(&dir).map_err(files::io_error(&dir))?;
     let config = configure(&args, files::secret(&dir.join("node-key"))?).await?;
-    let transport = tcp_transport(&Worker::<TokioPlatform, shoal_compute::CpuBackend>::keypair(&config.seed));
+    let transport = native_transport(&Worker::<TokioPlatform, shoal_compute::CpuBackend>::keypair(&config.seed));
     let view = View::new(*output, dir.join(RECEIPTS_FILE));
     let mut signals = Signals::new().map_err(files::io_error(Path::new("signals")))?;
     let (worker, handle) =
@@ -54,9 +55,10 @@ async fn configure(args: &WorkArgs, seed: [u8; 32]) -> Result<WorkerConfig, CliE
         Some(link) => {
             let link = JoinLink::parse(link)?;
             let info = RelayApi::at(&link.url, None).join_info().await?;
-            // Native workers speak TCP; what they cannot dial would only slow them down.
-            let tcp = info.addresses.iter().filter(|address| address.contains("/tcp/") && !address.contains("/ws"));
-            let mut config = WorkerConfig::new(seed, addresses("--join", tcp)?);
+            // What they cannot dial would only slow them down.
+            let mut known = addresses("--join", info.addresses.iter())?;
+            known.retain(|address| matches!(Kind::of(address), Some(Kind::Quic | Kind::Tcp)));
+            let mut config = WorkerConfig::new(seed, known);
             config.network = info.network;
             config.join_secret = link.secret;
             (config, info.chain.map(|chain| chain.chain_id))
@@ -141,8 +143,8 @@ impl View {
         }
         match event {
             Event::Connecting { attempt } => self.bar.set_message(format!("connecting, attempt {}", attempt + 1)),
-            Event::Connected { relay, network, .. } => {
-                self.say(format!("connected to relay {} of {network}", relay.short()));
+            Event::Connected { relay, network, transport, .. } => {
+                self.say(format!("connected to relay {} of {network} over {transport}", relay.short()));
             }
             Event::Waiting { reason } => self.bar.set_message(format!("waiting: {reason}")),
             Event::Stats(stats) => {

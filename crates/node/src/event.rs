@@ -62,6 +62,8 @@ pub enum Event {
         network: String,
         /// This worker.
         node: NodeId,
+        /// What carries the connection: `webrtc`, `websocket`, `quic` or `tcp`; `unknown` for anything else.
+        transport: &'static str,
     },
     /// The relay has no work now and will send a lease when it has.
     Waiting {

@@ -30,7 +30,7 @@ pub use error::{ConfigError, WorkerError};
 pub use event::{Event, Stats, UnitRef};
 pub use network::BoxedTransport;
 #[cfg(not(target_arch = "wasm32"))]
-pub use network::tcp_transport;
+pub use network::{native_transport, tcp_transport};
 pub use platform::Platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub use platform::TokioPlatform;

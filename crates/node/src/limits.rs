@@ -1,6 +1,6 @@
 //! Bounds and times of the worker, each with its reason.
 
-use std::time::Duration;
+use std::{num::NonZeroU8, time::Duration};
 
 /// Leases held that are not committed yet: one being computed, the next being fetched meanwhile.
 pub const MAX_OPEN_LEASES: u32 = 2;
@@ -10,6 +10,9 @@ pub const COMPUTE_SLICE: Duration = Duration::from_millis(16);
 
 /// Dialling a relay, handshakes included; ICE on a bad network takes up to ten seconds.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Addresses of the relay that are dialled, all at once; further ones are left out. Five ways on a few interfaces.
+pub const MAX_DIALS: NonZeroU8 = NonZeroU8::new(32).expect("not zero");
 
 /// From the open connection to the relay's welcome.
 pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);

@@ -11,12 +11,16 @@ use libp2p::{
     ping,
     swarm::{self, ConnectionId, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
 };
+use shoal_transport::race::Kind;
 use shoal_wire::{
     limits::MAX_BLOB_STREAMS_PER_PEER,
     version::{BLOB_PROTOCOL, IDENTIFY_PROTOCOL},
 };
 
-use crate::{limits::MAX_PING_FAILURES, platform::Platform};
+use crate::{
+    limits::{MAX_DIALS, MAX_PING_FAILURES},
+    platform::Platform,
+};
 
 /// Any libp2p transport with its upgrades done.
 pub type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
@@ -29,6 +33,18 @@ pub(crate) struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     streams: libp2p_stream::Behaviour,
+}
+
+/// QUIC raced with TCP, for native workers.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn native_transport(keypair: &Keypair) -> BoxedTransport {
+    use libp2p::{Transport as _, quic};
+    use shoal_transport::race::{Race, limits::NATIVE_HEAD_START};
+
+    let quic = quic::tokio::Transport::new(quic::Config::new(keypair))
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let both = quic.or_transport(tcp_transport(keypair)).map(|either, _| either.into_inner()).boxed();
+    Race::new(both, Kind::Quic, NATIVE_HEAD_START).boxed()
 }
 
 /// A TCP transport with Noise and Yamux, for native workers.
@@ -55,6 +71,8 @@ pub(crate) struct Streams {
 pub(crate) struct Network {
     swarm: Swarm<Behaviour>,
     relay: PeerId,
+    /// What carries the newest connection.
+    carrier: Option<Kind>,
 }
 
 impl Network {
@@ -82,21 +100,28 @@ impl Network {
         let behaviour =
             Behaviour { identify: identify::Behaviour::new(identify), ping: ping::Behaviour::default(), streams };
         let executor = platform.clone();
-        let config = swarm::Config::with_executor(Spawner(executor)).with_idle_connection_timeout(IDLE_TIMEOUT);
+        let config = swarm::Config::with_executor(Spawner(executor))
+            .with_idle_connection_timeout(IDLE_TIMEOUT)
+            .with_dial_concurrency_factor(MAX_DIALS);
         let swarm = Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config);
-        (Self { swarm, relay }, Streams { control, incoming_blobs })
+        (Self { swarm, relay, carrier: None }, Streams { control, incoming_blobs })
     }
 
-    /// Dials the relay and waits until a connection stands; `Err` says why none does.
-    pub(crate) async fn connect(&mut self, addresses: &[Multiaddr]) -> Result<(), String> {
+    /// Dials all addresses of the relay at once and waits until a connection stands; which of them waits for which is the
+    /// transport's business. Returns what carries the connection; `Err` says why none stands.
+    pub(crate) async fn connect(&mut self, addresses: &[Multiaddr]) -> Result<Option<Kind>, String> {
         if self.swarm.is_connected(&self.relay) {
-            return Ok(());
+            return Ok(self.carrier);
         }
-        let options = DialOpts::peer_id(self.relay).addresses(addresses.to_vec()).build();
+        let addresses = addresses.iter().take(MAX_DIALS.get().into()).cloned().collect();
+        let options = DialOpts::peer_id(self.relay).addresses(addresses).build();
         self.swarm.dial(options).map_err(|error| error.to_string())?;
         loop {
             match self.swarm.select_next_some().await {
-                SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == self.relay => return Ok(()),
+                SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } if peer_id == self.relay => {
+                    self.carrier = Kind::of(endpoint.get_remote_address());
+                    return Ok(self.carrier);
+                }
                 SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.to_string()),
                 _ => {}
             }

@@ -8,7 +8,7 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, channel::mpsc};
 use libp2p::{PeerId, identity::Keypair};
 use shoal_compute::Backend;
-use shoal_transport::peer;
+use shoal_transport::{peer, race::Kind};
 use shoal_wire::{
     envelope::NodeKey,
     ids::NodeId,
@@ -81,6 +81,8 @@ pub(crate) struct Core<P, G> {
     pub(crate) pending: RefCell<PendingResults>,
     pub(crate) stats: RefCell<Stats>,
     pub(crate) faults_in_a_row: Cell<u32>,
+    /// What carries the newest connection.
+    pub(crate) carrier: Cell<Option<Kind>>,
     stopping: Cell<bool>,
     on_event: RefCell<Box<dyn FnMut(Event)>>,
 }
@@ -147,6 +149,7 @@ impl<P: Platform, G: Backend> Worker<P, G> {
             pending: RefCell::default(),
             stats: RefCell::default(),
             faults_in_a_row: Cell::new(0),
+            carrier: Cell::new(None),
             stopping: Cell::new(false),
             on_event: RefCell::new(Box::new(on_event)),
             platform,
@@ -215,7 +218,10 @@ impl<P: Platform, G: Backend> Worker<P, G> {
             futures::select_biased! {
                 command = self.commands.select_next_some() => if core.obey(command) { return Connected::Stopped },
                 connected = dial => return match connected {
-                    Some(Ok(())) => Connected::Yes,
+                    Some(Ok(carrier)) => {
+                        core.carrier.set(carrier);
+                        Connected::Yes
+                    }
                     Some(Err(reason)) => Connected::Failed(reason),
                     None => Connected::Failed(format!("no connection within {} s", DIAL_TIMEOUT.as_secs())),
                 },

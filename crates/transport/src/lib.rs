@@ -1,6 +1,8 @@
-//! libp2p transports between browser tabs and relays: webrtc-direct.
+//! libp2p transports between browser tabs and relays: webrtc-direct, WebSocket where UDP is blocked, and their race.
 
 pub mod blob;
 pub mod framed;
 pub mod peer;
+pub mod race;
 pub mod webrtc;
+pub mod websocket;

@@ -1,9 +1,12 @@
 //! The configuration object that JavaScript passes in. Unknown fields are refused, so that a misspelling is an error.
 
+use std::str::FromStr as _;
+
 use libp2p::Multiaddr;
 use serde::Deserialize;
 use shoal_compute::program::Budget;
 use shoal_node::{Payout, WorkerConfig};
+use shoal_transport::race::Kind;
 use shoal_wire::proto::{Class, Platform as PlatformKind};
 use wasm_bindgen::{JsCast as _, JsValue};
 
@@ -29,6 +32,9 @@ pub(crate) struct CoreConfig {
     /// Origin of the embedding site, or empty.
     #[serde(default)]
     site: String,
+    /// Which transport goes first in the race to the relay: `webrtc`, as by default, or `websocket`.
+    #[serde(default)]
+    first_transport: Option<String>,
     /// Whether tolerant units may run on the GPU.
     #[serde(default = "yes")]
     pub(crate) use_gpu: bool,
@@ -71,6 +77,7 @@ const FIELDS: &[&str] = &[
     "payout",
     "agent",
     "site",
+    "first_transport",
     "use_gpu",
     "classes",
     "max_unit_ops",
@@ -91,6 +98,18 @@ impl CoreConfig {
             }
         }
         serde_wasm_bindgen::from_value(object).map_err(|error| Failure::ConfigShape(error.to_string()))
+    }
+
+    /// Who goes first in the race.
+    pub(crate) fn first_transport(&self) -> Result<Kind, Failure> {
+        match self.first_transport.as_deref().map(Kind::from_str) {
+            None => Ok(Kind::WebRtc),
+            Some(Ok(kind @ (Kind::WebRtc | Kind::WebSocket))) => Ok(kind),
+            Some(Ok(Kind::Quic | Kind::Tcp) | Err(_)) => {
+                let reason = format!("{:?} is neither webrtc nor websocket", self.first_transport);
+                Err(Failure::Config { field: "first_transport", reason })
+            }
+        }
     }
 
     /// The worker's configuration.

@@ -2,10 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 
-use libp2p::{Transport as _, core::muxing::StreamMuxerBox};
+use libp2p::{
+    Transport as _,
+    core::{muxing::StreamMuxerBox, transport::OptionalTransport},
+};
 use serde::Serialize as _;
 use shoal_node::{BoxedTransport, Devices, Event, WorkerHandle};
-use shoal_transport::{peer, webrtc::browser};
+use shoal_transport::{
+    peer,
+    race::{Kind, Race, limits::TAB_HEAD_START},
+    webrtc::browser,
+    websocket,
+};
 use wasm_bindgen::prelude::*;
 use web_sys::MessagePort;
 
@@ -44,15 +52,22 @@ impl Worker {
         Self::default()
     }
 
-    /// Works until stopped. `rtc` leads to the page's half of WebRTC; `on_event` is called with plain objects.
-    pub async fn start(&self, config: JsValue, rtc: MessagePort, on_event: js_sys::Function) -> Result<(), JsValue> {
+    /// Works until stopped. `rtc` leads to the page's half of WebRTC, if there is one; `on_event` is called with plain
+    /// objects.
+    pub async fn start(
+        &self,
+        config: JsValue,
+        rtc: Option<MessagePort>,
+        on_event: js_sys::Function,
+    ) -> Result<(), JsValue> {
         if self.started.replace(true) {
             return Err(Failure::StartedBefore.into());
         }
         let config = CoreConfig::from_object(config)?;
         let gpu = if config.use_gpu { tested_gpu().await } else { None };
+        let first = config.first_transport()?;
         let config = config.into_worker_config()?;
-        let transport = webrtc_transport(rtc, &config.seed);
+        let transport = transport(rtc, &config.seed, first);
         let emit = move |event: Event| emit(&on_event, &event);
         let made = shoal_node::Worker::new(config, BrowserPlatform::new(), transport, Devices::with_gpu(gpu), emit);
         let (worker, handle) = made.map_err(Failure::from)?;
@@ -107,9 +122,16 @@ async fn tested_gpu() -> Option<Gpu> {
     }
 }
 
-fn webrtc_transport(rtc: MessagePort, seed: &[u8; 32]) -> BoxedTransport {
-    let transport = browser::Transport::new(rtc, peer::keypair(seed));
-    transport.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed()
+/// WebRTC raced with WebSocket. Without page (`rtc` is null where the browser has no WebRTC) WebSocket alone is tried.
+fn transport(rtc: Option<MessagePort>, seed: &[u8; 32], first: Kind) -> BoxedTransport {
+    let identity = peer::keypair(seed);
+    let websocket = websocket::browser::transport(&identity);
+    let webrtc = rtc.map(|port| browser::Transport::new(port, identity));
+    let webrtc = webrtc
+        .map_or_else(OptionalTransport::none, OptionalTransport::some)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let both = webrtc.or_transport(websocket).map(|either, _| either.into_inner()).boxed();
+    Race::new(both, first, TAB_HEAD_START).boxed()
 }
 
 fn emit(on_event: &js_sys::Function, event: &Event) {

@@ -65,6 +65,24 @@ pub struct Layer {
     /// Where browser tabs connect (WebRTC over UDP), or `off`
     #[arg(long, env = "SHOAL_RELAY_WEBRTC_ADDR", value_name = "IP:PORT", global = true)]
     pub webrtc_addr: Option<ListenAddr>,
+    /// Where native workers connect by QUIC (UDP, another port than WebRTC's), or `off`
+    #[arg(long, env = "SHOAL_RELAY_QUIC_ADDR", value_name = "IP:PORT", global = true)]
+    pub quic_addr: Option<ListenAddr>,
+    /// Where tabs without UDP connect (WebSocket over TCP), or `off`
+    #[arg(long, env = "SHOAL_RELAY_WS_ADDR", value_name = "IP:PORT", global = true)]
+    pub ws_addr: Option<ListenAddr>,
+    /// Where tabs on pages of https connect (WebSocket over TLS), or `off`; needs the certificate
+    #[arg(long, env = "SHOAL_RELAY_WSS_ADDR", value_name = "IP:PORT", global = true)]
+    pub wss_addr: Option<ListenAddr>,
+    /// PEM file with the TLS certificate and its chain; a renewed one is read at the next start
+    #[arg(long, env = "SHOAL_RELAY_TLS_CERT_FILE", value_name = "FILE", global = true)]
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM file with the certificate's private key
+    #[arg(long, env = "SHOAL_RELAY_TLS_KEY_FILE", value_name = "FILE", global = true)]
+    pub tls_key_file: Option<PathBuf>,
+    /// DNS name of the certificate, announced in the place of IP addresses
+    #[arg(long, env = "SHOAL_RELAY_TLS_NAME", value_name = "NAME", global = true)]
+    pub tls_name: Option<String>,
     /// Address to announce to workers instead of those of the interfaces; may be repeated
     #[arg(long, env = "SHOAL_RELAY_ADVERTISE", value_name = "IP", value_delimiter = ',', global = true)]
     pub advertise: Option<Vec<std::net::IpAddr>>,

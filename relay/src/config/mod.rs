@@ -19,6 +19,9 @@ pub const DEFAULT_HTTP_PORT: u16 = 7040;
 /// Default port of the swarm: TCP and UDP alike.
 pub const DEFAULT_SWARM_PORT: u16 = 7041;
 
+/// Default port of the other ways in: WebSocket (TCP) for tabs without UDP, QUIC (UDP) for native workers.
+pub const DEFAULT_SECOND_PORT: u16 = 7042;
+
 /// Default time between two reward epochs, seconds: an epoch costs one transaction, whatever it pays.
 pub const DEFAULT_EPOCH_SECONDS: u64 = 60;
 
@@ -35,6 +38,18 @@ pub struct Config {
     pub tcp_addr: ListenAddr,
     /// Where WebRTC listens (UDP).
     pub webrtc_addr: ListenAddr,
+    /// Where QUIC listens (UDP).
+    pub quic_addr: ListenAddr,
+    /// Where WebSocket listens (TCP).
+    pub ws_addr: ListenAddr,
+    /// Where WebSocket over TLS listens (TCP).
+    pub wss_addr: ListenAddr,
+    /// PEM file with the TLS certificate and its chain.
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM file with the certificate's private key.
+    pub tls_key_file: Option<PathBuf>,
+    /// DNS name of the certificate.
+    pub tls_name: Option<String>,
     /// Hosts or addresses to announce instead of those of the interfaces.
     pub advertise: Vec<std::net::IpAddr>,
     /// Whether joining needs the secret in the data folder.
@@ -72,6 +87,12 @@ impl Default for Config {
             http_addr: loopback(DEFAULT_HTTP_PORT),
             tcp_addr: ListenAddr::On(loopback(DEFAULT_SWARM_PORT)),
             webrtc_addr: ListenAddr::On(loopback(DEFAULT_SWARM_PORT)),
+            quic_addr: ListenAddr::On(loopback(DEFAULT_SECOND_PORT)),
+            ws_addr: ListenAddr::On(loopback(DEFAULT_SECOND_PORT)),
+            wss_addr: ListenAddr::Off,
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_name: None,
             advertise: Vec::new(),
             private: false,
             web_dir: None,

@@ -9,7 +9,7 @@ use std::{
 use clap::{ArgMatches, parser::ValueSource};
 use shoal_wire::limits::MAX_NETWORK_LEN;
 
-use super::{Config, Layer};
+use super::{Config, Layer, ListenAddr};
 
 /// Where an effective value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +132,10 @@ fn path(value: &Option<PathBuf>) -> String {
     value.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string())
 }
 
+fn text(value: &Option<String>) -> String {
+    value.clone().unwrap_or_else(|| "none".to_owned())
+}
+
 /// Resolves what the command line and environment gave (`flags`, parsed from `matches`) over the TOML file.
 ///
 /// # Errors
@@ -149,6 +153,24 @@ pub fn resolve(flags: Layer, matches: &ArgMatches, file_path: Option<&Path>) -> 
         http_addr: r.pick("http_addr", flags.http_addr, file.http_addr, d.http_addr, ToString::to_string),
         tcp_addr: r.pick("tcp_addr", flags.tcp_addr, file.tcp_addr, d.tcp_addr, ToString::to_string),
         webrtc_addr: r.pick("webrtc_addr", flags.webrtc_addr, file.webrtc_addr, d.webrtc_addr, ToString::to_string),
+        quic_addr: r.pick("quic_addr", flags.quic_addr, file.quic_addr, d.quic_addr, ToString::to_string),
+        ws_addr: r.pick("ws_addr", flags.ws_addr, file.ws_addr, d.ws_addr, ToString::to_string),
+        wss_addr: r.pick("wss_addr", flags.wss_addr, file.wss_addr, d.wss_addr, ToString::to_string),
+        tls_cert_file: r.pick(
+            "tls_cert_file",
+            flags.tls_cert_file.map(Some),
+            file.tls_cert_file.map(Some),
+            d.tls_cert_file,
+            path,
+        ),
+        tls_key_file: r.pick(
+            "tls_key_file",
+            flags.tls_key_file.map(Some),
+            file.tls_key_file.map(Some),
+            d.tls_key_file,
+            path,
+        ),
+        tls_name: r.pick("tls_name", flags.tls_name.map(Some), file.tls_name.map(Some), d.tls_name, text),
         advertise: r.pick("advertise", flags.advertise, file.advertise, d.advertise, |v| format!("{v:?}")),
         private: r.pick("private", flags.private, file.private, d.private, ToString::to_string),
         web_dir: r.pick("web_dir", flags.web_dir.map(Some), file.web_dir.map(Some), d.web_dir, path),
@@ -157,9 +179,7 @@ pub fn resolve(flags: Layer, matches: &ArgMatches, file_path: Option<&Path>) -> 
         log_filter: r.pick("log_filter", flags.log_filter, file.log_filter, d.log_filter, Clone::clone),
         validators: r.pick("validators", flags.validators, file.validators, d.validators, ToString::to_string),
         rewards: r.pick("rewards", flags.rewards, file.rewards, d.rewards, ToString::to_string),
-        chain_url: r.pick("chain_url", flags.chain_url.map(Some), file.chain_url.map(Some), d.chain_url, |v| {
-            v.clone().unwrap_or_else(|| "none".to_owned())
-        }),
+        chain_url: r.pick("chain_url", flags.chain_url.map(Some), file.chain_url.map(Some), d.chain_url, text),
         chain_key_file: r.pick(
             "chain_key_file",
             flags.chain_key_file.map(Some),
@@ -203,6 +223,39 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if config.chain_url.is_some() && (config.chain_key_file.is_none() || config.deployment.is_none()) {
         let (key, value) = ("chain_url", "set without chain_key_file and deployment".to_owned());
         return Err(ConfigError::OutOfRange { key, value, allowed: "only together with both" });
+    }
+    check_listeners(config)
+}
+
+fn check_listeners(config: &Config) -> Result<(), ConfigError> {
+    let both_files = config.tls_cert_file.is_some() && config.tls_key_file.is_some();
+    if matches!(config.wss_addr, ListenAddr::On(_)) != both_files {
+        let (key, value) = ("wss_addr", config.wss_addr.to_string());
+        return Err(ConfigError::OutOfRange {
+            key,
+            value,
+            allowed: "an address together with tls_cert_file and tls_key_file",
+        });
+    }
+    let host_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+    };
+    if let Some(name) = config.tls_name.as_ref().filter(|name| !host_name(name)) {
+        let (key, value) = ("tls_name", name.clone());
+        return Err(ConfigError::OutOfRange { key, value, allowed: "a host name: letters, digits, hyphens and dots" });
+    }
+    for (key, one, other, allowed) in [
+        ("quic_addr", config.quic_addr, config.webrtc_addr, "another UDP port than webrtc_addr's"),
+        ("ws_addr", config.ws_addr, config.tcp_addr, "another TCP port than tcp_addr's"),
+        ("wss_addr", config.wss_addr, config.tcp_addr, "another TCP port than tcp_addr's"),
+        ("wss_addr", config.wss_addr, config.ws_addr, "another TCP port than ws_addr's"),
+    ] {
+        if let (ListenAddr::On(one), ListenAddr::On(other)) = (one, other)
+            && one == other
+            && one.port() != 0
+        {
+            return Err(ConfigError::OutOfRange { key, value: one.to_string(), allowed });
+        }
     }
     Ok(())
 }
@@ -257,5 +310,24 @@ mod tests {
         assert_eq!(error, "validators is 0, allowed is 1 to 256");
         let error = resolved(&["--chain-url", "http://x"], "").unwrap_err().to_string();
         assert!(error.contains("chain_key_file"), "{error}");
+    }
+
+    #[test]
+    fn listeners_that_cannot_be_are_refused_by_name() {
+        for (args, key) in [
+            (&["--wss-addr", "127.0.0.1:443"][..], "wss_addr"),
+            (&["--tls-cert-file", "a", "--tls-key-file", "b"][..], "wss_addr"),
+            (&["--quic-addr", "127.0.0.1:7041"][..], "quic_addr"),
+            (&["--ws-addr", "127.0.0.1:7041"][..], "ws_addr"),
+            (&["--tls-name", "a/b"][..], "tls_name"),
+        ] {
+            let error = resolved(args, "").unwrap_err().to_string();
+            assert!(error.starts_with(key), "{args:?}: {error}");
+        }
+        let free = ["--quic-addr", "127.0.0.1:0", "--webrtc-addr", "127.0.0.1:0", "--ws-addr", "off"];
+        assert!(resolved(&free, "").is_ok());
+        let tls =
+            ["--wss-addr", "0.0.0.0:443", "--tls-cert-file", "a", "--tls-key-file", "b", "--tls-name", "a.example"];
+        assert_eq!(resolved(&tls, "").unwrap().config.tls_name.as_deref(), Some("a.example"));
     }
 }

@@ -74,8 +74,8 @@ impl App {
 )]
 struct ApiDoc;
 
-/// The whole service. `web_dir` holds the volunteer page.
-pub fn router(app: App, guard: Guard, web_dir: Option<&Path>) -> Router {
+/// The whole service. `web_dir` holds the volunteer page, which may connect to the WebSockets among `addresses`.
+pub fn router(app: App, guard: Guard, web_dir: Option<&Path>, addresses: &[String]) -> Router {
     let operator = OpenApiRouter::new()
         .routes(routes!(blobs::put_blob))
         .layer(DefaultBodyLimit::max(usize::try_from(MAX_BLOB_LEN).expect("64-bit addresses")))
@@ -107,7 +107,7 @@ pub fn router(app: App, guard: Guard, web_dir: Option<&Path>) -> Router {
         .with_state(app);
     web::with_page(api, web_dir)
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::known_host))
-        .layer(middleware::from_fn(web::security_headers))
+        .layer(middleware::from_fn_with_state(web::Policy::new(addresses), web::security_headers))
 }
 
 /// Serves until `stop` changes; requests in progress are finished.

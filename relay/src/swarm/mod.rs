@@ -1,10 +1,12 @@
-//! The relay's libp2p node: TCP for native workers, webrtc-direct for tabs, a session for each worker, blobs both ways.
+//! The relay's libp2p node: QUIC and TCP for native workers, webrtc-direct and WebSocket for tabs, a session for each
+//! worker, blobs both ways.
 //!
 //! The swarm itself runs in one task that only keeps connections going. Each work stream is a session in a task of its
 //! own ([`session`]), each blob stream a transfer ([`serve`], [`Fetcher`]). Everything a peer may hold is bounded here.
 
 mod fetch;
 mod handshake;
+mod listen;
 mod serve;
 mod session;
 
@@ -15,19 +17,19 @@ use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder,
     connection_limits::{self, ConnectionLimits},
-    core::transport::ListenerId,
     identify, noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
-use shoal_transport::{peer::keypair, webrtc::native};
+use shoal_transport::{peer::keypair, webrtc::native, websocket};
 use shoal_wire::version::{BLOB_PROTOCOL, IDENTIFY_PROTOCOL, WORK_PROTOCOL};
 use tokio::sync::{mpsc, watch};
 
 pub use fetch::Fetcher;
 pub use handshake::Membership;
+pub use listen::Listening;
 
-use crate::{config::ListenAddr, context::Context, engine::EngineHandle};
+use crate::{context::Context, engine::EngineHandle};
 
 /// Connections at once: a few more than the coordinator takes workers, so that those too many are told so.
 const MAX_CONNECTIONS: u32 = 10_100;
@@ -70,8 +72,7 @@ impl Node {
     pub async fn listen(
         seed: &[u8; 32],
         certificate: native::Certificate,
-        tcp_addr: ListenAddr,
-        webrtc_addr: ListenAddr,
+        listening: Listening,
     ) -> anyhow::Result<Self> {
         let key = keypair(seed);
         let streams = libp2p_stream::Behaviour::new();
@@ -84,8 +85,11 @@ impl Node {
             .with_tokio()
             .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
             .context("noise")?
+            .with_quic()
             .with_other_transport(|key| native::Transport::new(native::Config { identity: key.clone(), certificate }))
             .context("webrtc")?
+            .with_other_transport(|key| websocket::native::transport(key, listening.tls.clone()))
+            .context("websocket")?
             .with_behaviour(|key| Behaviour {
                 limits: connection_limits::Behaviour::new(limits),
                 identify: identify::Behaviour::new(
@@ -99,14 +103,11 @@ impl Node {
             .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
             .build();
         let mut listeners = Vec::new();
-        for (addr, transport) in [(tcp_addr, Transport::Tcp), (webrtc_addr, Transport::WebRtc)] {
-            if let ListenAddr::On(socket) = addr {
-                let multiaddr = transport.multiaddr(socket);
-                let id = swarm.listen_on(multiaddr.clone()).with_context(|| format!("listening on {multiaddr}"))?;
-                listeners.push(id);
-            }
+        for multiaddr in listening.multiaddrs() {
+            let id = swarm.listen_on(multiaddr.clone()).with_context(|| format!("listening on {multiaddr}"))?;
+            listeners.push(id);
         }
-        let addresses = wait_for_addresses(&mut swarm, listeners);
+        let addresses = listen::wait_for_addresses(&mut swarm, listeners);
         let addresses = tokio::time::timeout(LISTEN_TIMEOUT, addresses).await.context("listening")??;
         Ok(Self { swarm, control, addresses })
     }
@@ -161,49 +162,6 @@ impl Node {
 
 /// Peers waiting to be disconnected.
 const CLOSE_QUEUE: usize = 64;
-
-#[derive(Clone, Copy)]
-enum Transport {
-    Tcp,
-    WebRtc,
-}
-
-impl Transport {
-    fn multiaddr(self, socket: std::net::SocketAddr) -> Multiaddr {
-        use libp2p::multiaddr::Protocol;
-        let ip = Multiaddr::from(socket.ip());
-        match self {
-            Self::Tcp => ip.with(Protocol::Tcp(socket.port())),
-            Self::WebRtc => ip.with(Protocol::Udp(socket.port())).with(Protocol::WebRTCDirect),
-        }
-    }
-}
-
-/// Each listener reports at least one address; those of further interfaces follow at once.
-async fn wait_for_addresses(
-    swarm: &mut Swarm<Behaviour>,
-    mut listeners: Vec<ListenerId>,
-) -> anyhow::Result<Vec<Multiaddr>> {
-    let mut addresses = Vec::new();
-    while !listeners.is_empty() {
-        match swarm.select_next_some().await {
-            SwarmEvent::NewListenAddr { listener_id, address } => {
-                listeners.retain(|id| *id != listener_id);
-                addresses.push(address);
-            }
-            SwarmEvent::ListenerClosed { reason: Err(error), .. } | SwarmEvent::ListenerError { error, .. } => {
-                return Err(error).context("listening");
-            }
-            _ => {}
-        }
-    }
-    while let Some(event) = futures::FutureExt::now_or_never(swarm.select_next_some()) {
-        if let SwarmEvent::NewListenAddr { address, .. } = event {
-            addresses.push(address);
-        }
-    }
-    Ok(addresses)
-}
 
 fn log_event(event: SwarmEvent<BehaviourEvent>) {
     match event {

@@ -37,7 +37,8 @@ impl Program {
         let ready = dir.join("ready.json");
         let _ = std::fs::remove_file(&ready);
         let mut child = Command::new(env!("CARGO_BIN_EXE_shoal-relay"))
-            .args(["--webrtc-addr", "off", "--rewards", "false", "--log-filter", "warn", "--tcp-addr", &tcp])
+            .args(["--webrtc-addr", "off", "--quic-addr", "off", "--ws-addr", "off", "--tcp-addr", &tcp])
+            .args(["--rewards", "false", "--log-filter", "warn"])
             .args(["--http-addr", &http, "--data-dir"])
             .arg(dir.join("data"))
             .arg("--ready-file")

@@ -103,6 +103,7 @@ export class VolunteerModel {
       case 'device':
         this.device = event.device;
         break;
+      case 'transport':
       case 'unit':
       case 'error':
         break;

@@ -2,6 +2,7 @@
  * The compiled core as this package uses it: the configuration that it takes and the events that it gives. The shapes
  * are those of `shoal-wasm` and of `shoal_node::Event`; numbers above 2^53 do not occur in one session.
  */
+import type { TabTransport } from './last-transport.ts';
 
 export interface CoreConfig {
   /** Ed25519 seed, 32 bytes. */
@@ -12,6 +13,8 @@ export interface CoreConfig {
   readonly payout: { readonly address: string; readonly chain_id: number } | null;
   readonly agent: string;
   readonly site: string;
+  /** Which transport goes first in the race to the relay; WebRTC if nothing is remembered. */
+  readonly first_transport: TabTransport | null;
   readonly use_gpu: boolean;
 }
 
@@ -41,7 +44,14 @@ export interface CoreStats {
 
 export type CoreEvent =
   | { readonly type: 'connecting'; readonly attempt: number }
-  | { readonly type: 'connected'; readonly relay: string; readonly network: string; readonly node: string }
+  | {
+      readonly type: 'connected';
+      readonly relay: string;
+      readonly network: string;
+      readonly node: string;
+      /** What carries the connection: a `TabTransport`. */
+      readonly transport: string;
+    }
   | { readonly type: 'waiting'; readonly reason: string }
   | ({ readonly type: 'leased'; readonly lease: string; readonly duration_ms: number } & UnitFields)
   | ({ readonly type: 'computing'; readonly lease: string; readonly backend: string } & UnitFields)

@@ -4,12 +4,14 @@
  */
 import type { Power, VolunteerEvent, VolunteerOptions, VolunteerState } from '../public/types.ts';
 import { isChecksummedAddress } from './checksum.ts';
+import { browserStore } from './consent.ts';
 import type { CoreConfig, CoreEvent } from './core.ts';
 import { VolunteerError } from './errors.ts';
 import { nodeSeed } from './identity.ts';
 import { joinSecretBytes } from './join-link.ts';
+import { LastTransport, connectionKind, isTabTransport } from './last-transport.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
-import { askRelay, tabAddresses } from './relay.ts';
+import { askRelay, tabAbilities, tabAddresses } from './relay.ts';
 
 import { nextState, progressOf, unitEvent } from './session.ts';
 import { Throughput } from './throughput.ts';
@@ -39,18 +41,20 @@ export interface Engine {
 export async function startEngine(options: VolunteerOptions, host: EngineHost): Promise<Engine> {
   const secret = checkedSecret(options.joinSecret);
   const payoutAddress = checkedAddress(options.payoutAddress);
-  if (typeof RTCPeerConnection === 'undefined') {
-    throw new VolunteerError('no_webrtc', 'this browser has no WebRTC, or it is switched off');
-  }
   const relay = await askRelay(options.relayUrl ?? location.origin);
   host.emit({ type: 'relay', relay });
   if (relay.private && secret === null) {
     throw new VolunteerError('join_secret_needed', 'this swarm is private: open the link that you were invited with');
   }
-  const addresses = tabAddresses(relay);
+  const abilities = tabAbilities();
+  const addresses = tabAddresses(relay, abilities);
   if (addresses.length === 0) {
+    if (!abilities.hasWebRtc) {
+      throw new VolunteerError('no_webrtc', 'this browser has no WebRTC, or it is switched off');
+    }
     throw new VolunteerError('relay_has_no_tab_address', 'this relay announces no address that a tab can connect to');
   }
+  const last = new LastTransport(browserStore(), () => Date.now(), connectionKind);
   const config: CoreConfig = {
     seed: await nodeSeed(),
     network: relay.network,
@@ -60,15 +64,17 @@ export async function startEngine(options: VolunteerOptions, host: EngineHost): 
       payoutAddress === null || relay.chain === null ? null : { address: payoutAddress, chain_id: relay.chain.chainId },
     agent: AGENT,
     site: options.site ?? location.origin,
+    first_transport: last.recall(relay.relay),
     use_gpu: options.useGpu ?? true,
   };
   host.emit({ type: 'state', state: { kind: 'starting', step: 'program' } });
-  return new TabEngine(config, options, host);
+  return new TabEngine(config, options, host, last, abilities.hasWebRtc);
 }
 
 class TabEngine implements Engine {
   readonly #host: EngineHost;
   readonly #worker: Worker;
+  readonly #last: LastTransport;
   readonly #throughput = new Throughput();
   readonly #ended: Promise<void>;
   readonly #closing: (() => void)[] = [];
@@ -76,8 +82,15 @@ class TabEngine implements Engine {
   #pausedByPage = false;
   #pausedByHidden = false;
 
-  constructor(config: CoreConfig, options: VolunteerOptions, host: EngineHost) {
+  constructor(
+    config: CoreConfig,
+    options: VolunteerOptions,
+    host: EngineHost,
+    last: LastTransport,
+    hasWebRtc: boolean,
+  ) {
     this.#host = host;
+    this.#last = last;
     this.#ended = new Promise((resolve) => {
       this.#markEnded = resolve;
     });
@@ -87,9 +100,13 @@ class TabEngine implements Engine {
       event.preventDefault();
       this.#crash('program_crashed', event.message === '' ? 'the worker script ended unexpectedly' : event.message);
     };
-    const rtc = new MessageChannel();
-    this.#closing.push(serveWebRtc(rtc.port1));
-    this.#post({ type: 'start', config, rtc: rtc.port2 }, [rtc.port2]);
+    if (hasWebRtc) {
+      const rtc = new MessageChannel();
+      this.#closing.push(serveWebRtc(rtc.port1));
+      this.#post({ type: 'start', config, rtc: rtc.port2 }, [rtc.port2]);
+    } else {
+      this.#post({ type: 'start', config, rtc: null });
+    }
     if (options.pauseWhenHidden ?? false) this.#watchVisibility();
   }
 
@@ -131,7 +148,7 @@ class TabEngine implements Engine {
   }
 
   #follow(event: CoreEvent): void {
-    if (event.type === 'connected') this.#host.emit({ type: 'node', node: event.node });
+    if (event.type === 'connected') this.#connected(event);
     if (event.type === 'stats') {
       const now = performance.now();
       this.#throughput.add(now, event.computed_ops);
@@ -141,6 +158,13 @@ class TabEngine implements Engine {
     if (unit !== null) this.#host.emit(unit);
     const state = nextState(this.#host.state(), event);
     if (state !== null) this.#host.emit({ type: 'state', state });
+  }
+
+  #connected({ node, relay, transport }: Extract<CoreEvent, { type: 'connected' }>): void {
+    this.#host.emit({ type: 'node', node });
+    if (!isTabTransport(transport)) return;
+    this.#last.remember(relay, transport);
+    this.#host.emit({ type: 'transport', transport });
   }
 
   #watchVisibility(): void {

@@ -3,7 +3,7 @@ import type { Device, VolunteerErrorInfo } from '../public/types.ts';
 import type { CoreConfig, CoreEvent } from './core.ts';
 
 export type ToWorker =
-  | { readonly type: 'start'; readonly config: CoreConfig; readonly rtc: MessagePort }
+  | { readonly type: 'start'; readonly config: CoreConfig; readonly rtc: MessagePort | null }
   | { readonly type: 'pause'; readonly paused: boolean }
   | { readonly type: 'share'; readonly share: number }
   | { readonly type: 'stop' };

@@ -43,9 +43,29 @@ export function parseJoinInfo(body: unknown): JoinInfo | null {
   return { network, relay, addresses, private: isPrivate, chain: parsedChain };
 }
 
+/** What decides which addresses a tab can dial. */
+export interface TabAbilities {
+  readonly hasWebRtc: boolean;
+  /** Whether the page came over https. Such a page may open `ws:` to its own machine only (mixed content). */
+  readonly isHttps: boolean;
+}
+
+export function tabAbilities(): TabAbilities {
+  return { hasWebRtc: typeof RTCPeerConnection !== 'undefined', isHttps: location.protocol === 'https:' };
+}
+
 /** Addresses that a tab can dial. */
-export function tabAddresses(info: JoinInfo): string[] {
-  return info.addresses.filter((address) => address.split('/').includes('webrtc-direct'));
+export function tabAddresses(info: JoinInfo, { hasWebRtc, isHttps }: TabAbilities): string[] {
+  return info.addresses.filter((address) => {
+    const parts = address.split('/').slice(1);
+    if (parts.includes('webrtc-direct')) return hasWebRtc;
+    if (parts.includes('wss') || (parts.includes('tls') && parts.includes('ws'))) return true;
+    return parts.includes('ws') && (!isHttps || isLoopback(parts[1] ?? ''));
+  });
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function parseChain(value: unknown): ChainInfo | undefined {

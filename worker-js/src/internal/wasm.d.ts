@@ -6,7 +6,7 @@ declare module '#wasm' {
 
   export class Worker {
     free(): void;
-    start(config: CoreConfig, rtc: MessagePort, onEvent: (event: CoreEvent) => void): Promise<void>;
+    start(config: CoreConfig, rtc: MessagePort | null, onEvent: (event: CoreEvent) => void): Promise<void>;
     stop(): void;
     setPaused(paused: boolean): void;
     setShare(share: number): void;

@@ -104,6 +104,8 @@ export type VolunteerEvent =
   | { readonly type: 'relay'; readonly relay: JoinInfo }
   /** The volunteer's own node id, hexadecimal. */
   | { readonly type: 'node'; readonly node: string }
+  /** What carries the connection to the relay; with every new connection. */
+  | { readonly type: 'transport'; readonly transport: 'webrtc' | 'websocket' }
   | { readonly type: 'device'; readonly device: Device }
   | ({
       readonly type: 'unit';

@@ -3,7 +3,10 @@
 use futures::io::{ReadHalf, WriteHalf};
 use libp2p::{StreamProtocol, swarm::Stream};
 use shoal_compute::Backend;
-use shoal_transport::framed::{EnvelopeReader, EnvelopeWriter, session};
+use shoal_transport::{
+    framed::{EnvelopeReader, EnvelopeWriter, session},
+    race::Kind,
+};
 use shoal_wire::{
     commitment::join_proof,
     limits::MAX_ADAPTER_LEN,
@@ -41,7 +44,8 @@ pub(super) async fn open<P: Platform, G: Backend>(
             if welcome.network != own {
                 return Err(SessionEnd::Refused(WorkerError::WrongNetwork { relay: welcome.network, own }));
             }
-            core.emit(Event::Connected { relay, network: welcome.network, node: core.key.node_id() });
+            let transport = core.carrier.get().map_or("unknown", Kind::name);
+            core.emit(Event::Connected { relay, network: welcome.network, node: core.key.node_id(), transport });
             Ok((reader, writer, welcome.max_leases))
         }
         MessageType::Refusal => {

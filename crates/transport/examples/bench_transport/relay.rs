@@ -1,4 +1,4 @@
-//! Our listener, as a relay has it.
+//! Our listeners, WebRTC and its fallback, as a relay has them.
 
 use std::error::Error;
 
@@ -9,6 +9,7 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{PeerId, Stream, Transport as _};
 use libp2p_stream::{Behaviour, Control};
 use shoal_transport::webrtc::native::{Certificate, Config, Transport};
+use shoal_transport::websocket;
 
 use crate::protocol::{BETWEEN_MEASUREMENTS, BYTES, COMMANDS, Command, DONE};
 use crate::transfers::{Blobs, fetch_all, serve_all};
@@ -24,11 +25,13 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
             let config = Config { identity: identity.clone(), certificate };
             Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         })?
+        .with_other_transport(|identity| websocket::native::transport(identity, None))?
         .with_behaviour(|_| Behaviour::new())?
         // Nothing is open between two measurements.
         .with_swarm_config(|config| config.with_idle_connection_timeout(BETWEEN_MEASUREMENTS))
         .build();
     swarm.listen_on("/ip4/127.0.0.1/udp/0/webrtc-direct".parse()?)?;
+    swarm.listen_on("/ip4/127.0.0.1/tcp/0/ws".parse()?)?;
     let control = swarm.behaviour().new_control();
     let blobs = Blobs::default();
     let spawn = |transfer| {

@@ -7,6 +7,7 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{PeerId, Transport as _};
 use libp2p_stream::{Behaviour, Control};
 use shoal_transport::webrtc::browser::Transport;
+use shoal_transport::websocket;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::MessagePort;
@@ -24,7 +25,7 @@ pub struct Tab {
 
 #[wasm_bindgen]
 impl Tab {
-    /// Connects to `address`, by WebRTC through the page at the other end of `port`.
+    /// Connects to `address`, by WebSocket or by WebRTC through the page at the other end of `port`.
     pub async fn connect(port: MessagePort, address: String) -> Result<Tab, String> {
         let address: Multiaddr = address.parse().map_err(|error| format!("{error}"))?;
         let Some(Protocol::P2p(relay)) = address.iter().last() else { return Err("no peer id".to_owned()) };
@@ -33,6 +34,8 @@ impl Tab {
             .with_other_transport(|identity| {
                 Transport::new(port, identity.clone()).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
             })
+            .map_err(|error| format!("{error}"))?
+            .with_other_transport(websocket::browser::transport)
             .map_err(|error| format!("{error}"))?
             .with_behaviour(|_| Behaviour::new())
             .map_err(|error| format!("{error}"))?

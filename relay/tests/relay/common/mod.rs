@@ -27,6 +27,8 @@ pub fn config(data_dir: &Path) -> Config {
         http_addr: free,
         tcp_addr: ListenAddr::On(free),
         webrtc_addr: ListenAddr::Off,
+        quic_addr: ListenAddr::Off,
+        ws_addr: ListenAddr::Off,
         rewards: false,
         ..Config::default()
     }

@@ -54,7 +54,8 @@ async function main(): Promise<number> {
   // Browsers otherwise hide the loopback address from ICE.
   await context.grantPermissions(['microphone'], { origin: site.origin });
   const [page, other] = [await openPage(context, site.origin), await openPage(context, site.origin)];
-  const addresses = { relay: await relay.address(), websocket: await websocket.address(), libp2p: await libp2p.address() };
+  const [webrtc, fallback] = await ofKinds(relay);
+  const addresses = { webrtc, fallback, websocket: await websocket.address(), libp2p: await libp2p.address() };
 
   const subjects = (direct: boolean): Subject[] => {
     const bytes = turnBytes(direct, flags.quick);
@@ -63,10 +64,11 @@ async function main(): Promise<number> {
     const several = { turns: turns(bytes, direct ? [1, 4, 16] : [1, 4]), warmUp };
     return [
       tabAndTab(page, other, bytes, warmUpBytes(direct)),
-      tabAndPeer(page, 'shoal', relay, addresses.relay, { name: 'shoal WebRTC', against: RAW, ...several }),
+      tabAndPeer(page, 'shoal', relay, addresses.webrtc, { name: 'shoal WebRTC', against: RAW, ...several }),
       tabAndPeer(page, 'websocket', websocket, addresses.websocket, { name: WEBSOCKET, against: null, ...single }),
+      tabAndPeer(page, 'shoal', relay, addresses.fallback, { name: 'shoal fallback', against: WEBSOCKET, ...several }),
       tabAndPeer(page, 'libp2p', libp2p, addresses.libp2p, { name: 'js-libp2p', against: RAW, ...single }),
-      tabAndPeer(page, 'libp2p', relay, addresses.relay, { name: 'js-libp2p to shoal', against: RAW, ...single }),
+      tabAndPeer(page, 'libp2p', relay, addresses.webrtc, { name: 'js-libp2p to shoal', against: RAW, ...single }),
     ];
   };
 
@@ -98,6 +100,17 @@ async function main(): Promise<number> {
   site.stop();
   await Promise.all([relay, websocket, libp2p, long].map((peer) => peer.stop()));
   return failures.length === 0 ? 0 : 1;
+}
+
+/** The relay's two addresses; it says first what listens first. */
+async function ofKinds(relay: Peer): Promise<[webrtc: string, fallback: string]> {
+  const both = [await relay.address(), await relay.address()];
+  const found = (part: string): string => {
+    const address = both.find((address) => address.includes(part));
+    if (address === undefined) throw new Error(`the relay has no address with ${part}: ${both.join(', ')}`);
+    return address;
+  };
+  return [found('/webrtc-direct'), found('/ws')];
 }
 
 async function measure(path: Path, subject: Subject, report: Report): Promise<void> {
