@@ -1,13 +1,20 @@
 //! Benchmarks: examples named `bench_*` of any crate, built for speed and run one at a time.
+//!
+//! One that needs a browser has a script `tests/src/bench/NAME/main.ts` as well. It is run instead of the example and told
+//! where the example's program is, and where its module for a tab.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::cargo::{self, Metadata};
+use crate::runner::{Runner, Terminal};
+use crate::setup::{self, WebTools};
 use crate::workspace::Workspace;
-use crate::{exec, lock};
+use crate::{exec, lock, web};
 
 const PREFIX: &str = "bench_";
 
@@ -24,17 +31,28 @@ pub(crate) fn command(workspace: &Workspace, mut args: Vec<OsString>) -> Result<
         let names: Vec<_> = benches.iter().map(|bench| bench.name.as_str()).collect();
         bail!("no bench {name:?}; there are: {}", names.join(", "));
     };
+    let script = workspace.root.join("tests/src/bench").join(&bench.name).join("main.ts");
+    let mut command = if script.is_file() {
+        in_browser(workspace, bench, &script)?
+    } else {
+        let mut command = cargo::native(workspace);
+        command.args(["run", "--release", "-p", &bench.package, "--example", &bench.example(), "--"]);
+        command
+    };
     let _building = lock::shared(workspace, "build")?;
-    let mut command = cargo::native(workspace);
-    command.args(["run", "--release", "-p", &bench.package, "--example"]);
-    command.arg(format!("{PREFIX}{}", bench.name)).arg("--").args(args);
-    exec::run(&mut command)?;
+    exec::run(command.args(args))?;
     Ok(ExitCode::SUCCESS)
 }
 
 struct Bench {
     name: String,
     package: String,
+}
+
+impl Bench {
+    fn example(&self) -> String {
+        format!("{PREFIX}{}", self.name)
+    }
 }
 
 fn list(metadata: &Metadata) -> Vec<Bench> {
@@ -45,6 +63,47 @@ fn list(metadata: &Metadata) -> Vec<Bench> {
     let mut benches: Vec<_> = metadata.members().flat_map(of).collect();
     benches.sort_by(|a, b| a.name.cmp(&b.name));
     benches
+}
+
+/// Builds both ends and returns the script that drives them; its own arguments are still to come.
+fn in_browser(workspace: &Workspace, bench: &Bench, script: &Path) -> Result<Command> {
+    let tools = setup::all(workspace)?;
+    let _building = lock::shared(workspace, "build")?;
+    println!("… building (minutes the first time)");
+    let program = program(workspace, bench, &mut Terminal)?;
+    let tab = tab(workspace, &tools.web, bench, &mut Terminal)?;
+    let mut node = exec::command_in(&workspace.root, "node");
+    tools.describe_to(workspace, &mut node)?;
+    node.args(["--import", "tsx"]).arg(script);
+    node.env("SHOAL_BENCH_PROGRAM", program).env("SHOAL_BENCH_TAB", tab);
+    Ok(node)
+}
+
+/// The example for this machine.
+fn program(workspace: &Workspace, bench: &Bench, runner: &mut dyn Runner) -> Result<PathBuf> {
+    let mut command = cargo::native(workspace);
+    command.args(["build", "--release", "-p", &bench.package, "--example", &bench.example()]);
+    let built = runner.capture(command.arg("--message-format=json-render-diagnostics"))?;
+    if !built.success {
+        bail!("the bench does not build");
+    }
+    built.stdout.lines().find_map(executable).context("cargo named no program")
+}
+
+fn executable(line: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    Some(message["executable"].as_str()?.into())
+}
+
+/// The example as a module for a tab, as fast as a user's.
+fn tab(workspace: &Workspace, tools: &WebTools, bench: &Bench, runner: &mut dyn Runner) -> Result<PathBuf> {
+    let mut command = tools.wasm.cargo(workspace, "build");
+    command.args(["-p", &bench.package, "--example", &bench.example(), "--profile", web::RELEASE_PROFILE]);
+    runner.run(&mut command)?;
+    let compiled = tools.wasm.output(workspace, web::RELEASE_PROFILE).join("examples").join(bench.example());
+    let out = workspace.target_wasm().join("bench").join(&bench.name);
+    web::bind(workspace, tools, &compiled.with_extension("wasm"), &out, true, runner)?;
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -60,5 +119,12 @@ mod tests {
         }]}"#;
         let benches = list(&Metadata::parse(metadata).unwrap());
         assert_eq!(benches.iter().map(|bench| bench.name.as_str()).collect::<Vec<_>>(), ["matmul"]);
+    }
+
+    #[test]
+    fn the_program_is_read_from_cargos_messages() {
+        assert_eq!(executable(r#"{"executable": "/t/bench_a"}"#), Some("/t/bench_a".into()));
+        assert_eq!(executable(r#"{"executable": null}"#), None);
+        assert_eq!(executable("not a message"), None);
     }
 }

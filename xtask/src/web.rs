@@ -16,6 +16,8 @@ use crate::{exec, inspect, lock};
 /// The crate that the browser loads.
 pub(crate) const CRATE: &str = "shoal-wasm";
 const MODULE: &str = "shoal_wasm";
+/// The profile of what users get.
+pub(crate) const RELEASE_PROFILE: &str = "web";
 /// npm packages with a build, in the order they need each other.
 const PACKAGES: [&str; 2] = ["worker-js", "web"];
 /// What LLVM emits for the target (and `.cargo/config.toml` adds), which wasm-opt must be told.
@@ -98,7 +100,7 @@ fn npm(workspace: &Workspace, package: &str, script: &str, runner: &mut dyn Runn
 
 /// Compiles and binds; returns the bound module.
 fn bindings(workspace: &Workspace, tools: &WebTools, build: &Build, runner: &mut dyn Runner) -> Result<PathBuf> {
-    let profile = if build.release { "web" } else { "dev" };
+    let profile = if build.release { RELEASE_PROFILE } else { "dev" };
     let mut cargo = tools.wasm.cargo(workspace, "build");
     cargo.args(["-p", CRATE, "--lib", "--profile", profile]);
     if let Some(features) = &build.features {
@@ -107,11 +109,24 @@ fn bindings(workspace: &Workspace, tools: &WebTools, build: &Build, runner: &mut
     runner.run(&mut cargo)?;
     let compiled = tools.wasm.output(workspace, profile).join(MODULE).with_extension("wasm");
     let out = workspace.root.join(&build.out);
+    bind(workspace, tools, &compiled, &out, build.release, runner).with_context(|| format!("is {CRATE} a cdylib?"))
+}
+
+/// Puts a compiled module's bindings into a folder; returns the bound module.
+pub(crate) fn bind(
+    workspace: &Workspace,
+    tools: &WebTools,
+    compiled: &Path,
+    out: &Path,
+    release: bool,
+    runner: &mut dyn Runner,
+) -> Result<PathBuf> {
+    let name = compiled.file_stem().context("a module has a name")?.to_string_lossy();
     let mut bindgen = Command::new(tools.bindgen.join("wasm-bindgen"));
-    bindgen.args(["--target", "web", "--out-name", MODULE, "--out-dir"]).arg(&out).arg(&compiled);
-    runner.run(&mut bindgen).with_context(|| format!("is {CRATE} a cdylib?"))?;
-    let module = out.join(format!("{MODULE}_bg.wasm"));
-    if build.release {
+    bindgen.args(["--target", "web", "--out-name", &name, "--out-dir"]).arg(out).arg(compiled);
+    runner.run(&mut bindgen)?;
+    let module = out.join(format!("{name}_bg.wasm"));
+    if release {
         optimise(workspace, &module, runner)?;
     }
     inspect::no_env_imports(&module)?;

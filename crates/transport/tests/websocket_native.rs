@@ -182,7 +182,7 @@ async fn a_message_longer_than_allowed_ends_the_connection() {
     frame.extend((len as u64).to_be_bytes());
     frame.extend(vec![0; 4 + len]);
     socket.write_all(&frame).await.unwrap();
-    let error = format!("{:?}", accepting.await.unwrap().err().expect("refused"));
+    let error = format!("{:?}", accepting.await.unwrap().expect_err("refused"));
     assert!(error.contains("TooLarge"), "{error}");
     let _ = socket.read_to_end(&mut answer).await;
 }

@@ -8,7 +8,7 @@ use crate::runner::Runner;
 use crate::workspace::Workspace;
 
 /// What each crate may depend on. Tests may use anything: dev-dependencies are not looked at.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("shoal-wire", &[]),
     ("shoal-graph", &["shoal-wire"]),
     ("shoal-compute", &["shoal-graph", "shoal-wire"]),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("shoal-mesh", &["shoal-wire"]),
     ("shoal-ledger", &["shoal-wire"]),
     ("shoal-chain", &["shoal-ledger"]),
+    ("shoal-netem", &[]),
     ("shoal-transport", &["shoal-wire"]),
     ("shoal-node", &["shoal-wire", "shoal-graph", "shoal-compute", "shoal-mesh", "shoal-transport"]),
     ("shoal-wasm", &["shoal-node", "shoal-wire", "shoal-graph", "shoal-compute", "shoal-transport"]),

@@ -37,7 +37,7 @@ const RULES: [Rule; 2] = [
     Rule {
         family: &["tokio", "tokio-util", "tokio-stream"],
         whole: &["shoal-relay", "shoal", "shoal-chain"],
-        half: &["shoal-transport", "shoal-node"],
+        half: &["shoal-transport", "shoal-node", "shoal-netem"],
         wasm: false,
     },
 ];
