@@ -91,7 +91,7 @@ test('garbage on every port does no harm to a job that is running', async () => 
     const bytes = Buffer.from(Array.from({ length: 1 + Math.floor(random() * 2_000) }, () => Math.floor(random() * 256)));
     await Promise.all([sendTcp(swarmPort, bytes), sendTcp(httpPort, bytes), sendUdp(swarmPort, bytes)]);
     await Promise.all([sendTcp(secondPort, bytes), sendUdp(secondPort, bytes)]);
-    await Promise.all([sendTcp(secondPort, UPGRADE.subarray(0, (i * 5) % UPGRADE.length)), sendTcp(secondPort, frame(i, bytes))]);
+    await Promise.all([sendTcp(secondPort, UPGRADE.subarray(0, (i * 5) % UPGRADE.length)), sendTcp(secondPort, UPGRADE, frame(i, bytes))]);
     await Promise.all([sendTcp(swarmPort, MULTISTREAM.subarray(0, 1 + (i % MULTISTREAM.length))), sendUdp(swarmPort, stun(i))]);
   }
   assert.ok(swarm.relay.isRunning);
@@ -109,7 +109,7 @@ const UPGRADE = Buffer.from(
     'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
 );
 
-/** A WebSocket that opens, then sends nonsense: raw bytes, a frame longer than any that is read, a text, a wrong multistream. */
+/** What an open WebSocket never says: raw bytes, a frame longer than any that is read, a text, a wrong multistream. */
 function frame(i: number, bytes: Buffer): Buffer {
   const mask = Buffer.alloc(4);
   const masked = (opcode: number, payload: Buffer): Buffer =>
@@ -117,7 +117,7 @@ function frame(i: number, bytes: Buffer): Buffer {
   const huge = Buffer.concat([Buffer.from([0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), mask, bytes]);
   const text = masked(1, Buffer.from('hello'));
   const wrong = masked(2, bytes.subarray(0, 100));
-  return Buffer.concat([UPGRADE, [bytes, huge, text, wrong][i % 4] ?? bytes]);
+  return [bytes, huge, text, wrong][i % 4] ?? bytes;
 }
 
 /** A STUN binding request with a username of version 2, cut short or with a wrong length. */
@@ -135,9 +135,11 @@ function portOf(addresses: readonly string[], pattern: RegExp): number {
   return Number(found);
 }
 
-function sendTcp(port: number, bytes: Uint8Array): Promise<void> {
+/** Sends bytes and, once there is an answer, what comes then. */
+function sendTcp(port: number, bytes: Uint8Array, then?: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => socket.end(bytes));
+    const socket = connect(port, '127.0.0.1', () => (then === undefined ? socket.end(bytes) : socket.write(bytes)));
+    if (then !== undefined) socket.once('data', () => socket.end(then));
     socket.on('error', () => resolve());
     socket.on('close', () => resolve());
     // The relay may wait for more; what was sent is enough.

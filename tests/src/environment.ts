@@ -10,8 +10,8 @@ export const WEB_DIST = join(ROOT, 'web/dist');
 /** Folder of the bindings and the compiled core. */
 export const WASM_DIR = process.env['SHOAL_WASM_DIR'] ?? join(ROOT, 'worker-js/wasm');
 
-/** Files that tests give to programs. */
-export const FIXTURES = join(ROOT, 'tests/fixtures');
+/** Folder of the example programs of `crates/transport`, and of their bindings for the browser. */
+export const TRANSPORT_DIR = process.env['SHOAL_TRANSPORT_DIR'] ?? join(ROOT, 'dist/transport');
 
 export const CHROME = process.env['CHROME'] ?? '/usr/bin/chromium';
 

@@ -54,17 +54,29 @@ pub(crate) fn describe_to(workspace: &Workspace, tools: &Tools, programs: &Path,
     Ok(())
 }
 
-/// Builds the programs and copies them into the checkout: in the shared target folder, another checkout's build would
-/// take their place.
+/// Builds the programs; returns the folder they are in.
 pub(crate) fn programs(workspace: &Workspace, runner: &mut dyn Runner) -> Result<PathBuf> {
+    let folder = workspace.root.join("dist/bin");
+    let packages = PROGRAMS.iter().flat_map(|package| ["-p", package]);
+    build_into(workspace, &folder, std::iter::once("--bins").chain(packages), runner)?;
+    Ok(folder)
+}
+
+/// Builds what `arguments` select and copies the programs among it into a folder of the checkout: in the shared target
+/// folder, another checkout's build would take their place.
+pub(crate) fn build_into<'a>(
+    workspace: &Workspace,
+    folder: &Path,
+    arguments: impl Iterator<Item = &'a str>,
+    runner: &mut dyn Runner,
+) -> Result<()> {
     let mut command = cargo::native(workspace);
-    command.args(["build", "--bins", "--message-format=json-render-diagnostics"]);
-    let built = runner.capture(command.args(PROGRAMS.iter().flat_map(|package| ["-p", package])))?;
+    command.args(["build", "--message-format=json-render-diagnostics"]).args(arguments);
+    let built = runner.capture(&mut command)?;
     if !built.success {
         bail!("the programs do not build");
     }
-    let folder = workspace.root.join("dist/bin");
-    fs::create_dir_all(&folder)?;
+    fs::create_dir_all(folder)?;
     for program in built.stdout.lines().filter_map(executable) {
         let name = program.file_name().expect("a program has a name");
         // Renamed into place, because the old one may be running.
@@ -72,7 +84,7 @@ pub(crate) fn programs(workspace: &Workspace, runner: &mut dyn Runner) -> Result
         fs::copy(&program, &fresh)?;
         fs::rename(&fresh, folder.join(name))?;
     }
-    Ok(folder)
+    Ok(())
 }
 
 /// Builds the page unless an earlier phase has.

@@ -18,6 +18,7 @@ mod runner;
 mod setup;
 mod test;
 mod tidy;
+mod transport;
 mod wasm_tests;
 mod web;
 mod workspace;

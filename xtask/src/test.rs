@@ -10,7 +10,7 @@ use crate::phases::{self, Outcome, Phase};
 use crate::runner::Runner;
 use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
-use crate::{cargo, demo, exec, lock, prune, readme, tidy, wasm_tests, web};
+use crate::{cargo, demo, exec, lock, prune, readme, tidy, transport, wasm_tests, web};
 
 type Body = fn(&Workspace, &Tools, &mut Phase) -> Result<()>;
 
@@ -20,12 +20,16 @@ struct Spec {
     body: Body,
 }
 
-const SPECS: [Spec; 7] = [
+/// See `vendor/README.md`.
+const CARRIED_CRATE: &str = "vendor/sctp-proto/Cargo.toml";
+
+const SPECS: [Spec; 8] = [
     Spec { name: "tidy", about: "formatting, lints, the project's rules", body: tidy_phase },
     Spec { name: "contracts", about: "Solidity: compiled artefacts current, forge tests, gas", body: contracts },
     Spec { name: "native", about: "cargo test of the workspace", body: native },
     Spec { name: "wasm", about: "crates in Node and in headless Chromium", body: wasm_tests_phase },
     Spec { name: "web", about: "the npm package and the page: build, types, their tests", body: web_phase },
+    Spec { name: "transport", about: "webrtc-direct against js-libp2p, Chromium and Firefox", body: transport::run },
     Spec { name: "e2e", about: "relay, tabs and chain together", body: end_to_end },
     Spec { name: "readme", about: "the README's commands, as a newcomer types them", body: readme::run },
 ];
@@ -102,7 +106,9 @@ fn native(workspace: &Workspace, tools: &Tools, phase: &mut Phase) -> Result<()>
     let mut command = cargo::native(workspace);
     command.args(["test", "--workspace", "--no-fail-fast"]).env("SHOAL_REQUIRE_ANVIL", "1");
     tools.describe_to(workspace, &mut command)?;
-    phase.run(&mut command)
+    phase.run(&mut command)?;
+    // A crate that is carried with changes is no member: its own tests are asked for.
+    phase.run(cargo::native(workspace).args(["test", "--manifest-path", CARRIED_CRATE]))
 }
 
 fn wasm_tests_phase(workspace: &Workspace, tools: &Tools, phase: &mut Phase) -> Result<()> {

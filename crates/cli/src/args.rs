@@ -153,6 +153,18 @@ pub(crate) struct WorkArgs {
     /// Memory for one unit, MiB
     #[arg(long, value_name = "MIB")]
     pub(crate) memory_mib: Option<u64>,
+    /// Folder where blobs are kept between runs; `blobs` in the worker's folder unless given
+    #[arg(long, env = "SHOAL_CACHE_DIR", value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Most bytes to keep there, for instance 500MB or 2GiB; 0 keeps nothing
+    #[arg(long, value_name = "BYTES", value_parser = crate::units::bytes)]
+    pub(crate) cache_bytes: Option<u64>,
+    /// Most to download in a second, for instance 500kB or 2MiB
+    #[arg(long, value_name = "BYTES", value_parser = crate::units::bytes)]
+    pub(crate) max_down: Option<u64>,
+    /// Most to upload in a second, for instance 500kB or 2MiB
+    #[arg(long, value_name = "BYTES", value_parser = crate::units::bytes)]
+    pub(crate) max_up: Option<u64>,
     /// Test-only misbehaviour: zeros, flipped-sign, one-entry-off, replayed-result or copied-commitment
     #[cfg(feature = "cheat")]
     #[arg(long, value_name = "KIND")]

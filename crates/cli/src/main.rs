@@ -12,6 +12,7 @@ mod link;
 mod output;
 mod relay_api;
 mod rewards;
+mod units;
 mod up;
 mod work;
 

@@ -5,6 +5,7 @@ use std::{
     fs::OpenOptions,
     io::Write as _,
     path::{Path, PathBuf},
+    rc::Rc,
     time::Duration,
 };
 
@@ -12,7 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use libp2p::Multiaddr;
 use serde_json::json;
 use shoal_chain::EvmAddress;
-use shoal_node::{Devices, Event, Payout, Stats, TokioPlatform, Worker, WorkerConfig, native_transport};
+use shoal_node::{
+    Devices, DiskStorage, Event, NativeHttp, Payout, Stats, TokioPlatform, Worker, WorkerConfig, native_transport,
+};
 use shoal_transport::race::Kind;
 use shoal_wire::{proto::Class, version::DEFAULT_NETWORK};
 
@@ -36,8 +39,18 @@ pub(crate) async fn run(args: WorkArgs, output: &Output) -> Result<(), CliError>
     let transport = native_transport(&Worker::<TokioPlatform, shoal_compute::CpuBackend>::keypair(&config.seed));
     let view = View::new(*output, dir.join(RECEIPTS_FILE));
     let mut signals = Signals::new().map_err(files::io_error(Path::new("signals")))?;
-    let (worker, handle) =
+    let stored_bytes = config.stored_bytes;
+    let (mut worker, handle) =
         Worker::new(config, TokioPlatform::new(), transport, Devices::cpu(), move |event| view.show(&event))?;
+    if stored_bytes > 0 {
+        let folder = args.cache_dir.clone().unwrap_or_else(|| dir.join("blobs"));
+        let storage = DiskStorage::open(folder.clone()).map_err(files::io_error(&folder))?;
+        worker = worker.with_storage(Box::new(storage));
+    }
+    match NativeHttp::new() {
+        Ok(http) => worker = worker.with_http(Rc::new(http)),
+        Err(error) => tracing::warn!(%error, "no HTTPS sources: the relay sends everything"),
+    }
     handle.set_throttle(args.share);
     output.text(format!("worker {}; Ctrl-C stops it", worker.node_id()));
     tokio::spawn(async move {
@@ -84,6 +97,8 @@ async fn configure(args: &WorkArgs, seed: [u8; 32]) -> Result<WorkerConfig, CliE
         ClassArg::Exact => Class::Exact,
         ClassArg::Tolerant => Class::Tolerant,
     };
+    config.stored_bytes = args.cache_bytes.unwrap_or(config.stored_bytes);
+    (config.max_down, config.max_up) = (args.max_down, args.max_up);
     config.classes = args.classes.iter().map(class).collect();
     config.budget.reference_ops = args.max_unit_ops.unwrap_or(config.budget.reference_ops);
     let memory = args.memory_mib.map(|mib| mib.saturating_mul(1024 * 1024));

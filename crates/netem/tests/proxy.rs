@@ -1,4 +1,5 @@
 //! The proxies between real sockets.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

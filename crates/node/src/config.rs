@@ -13,7 +13,7 @@ use shoal_wire::{
 
 use crate::{
     error::ConfigError,
-    limits::{DEFAULT_CACHE_BYTES, DEFAULT_MAX_UNIT_OPS, DEFAULT_MEMORY_BYTES},
+    limits::{DEFAULT_CACHE_BYTES, DEFAULT_MAX_UNIT_OPS, DEFAULT_MEMORY_BYTES, DEFAULT_STORED_BYTES},
 };
 
 /// Whom to pay.
@@ -50,6 +50,14 @@ pub struct WorkerConfig {
     pub budget: Budget,
     /// Bytes of blobs cached in memory.
     pub cache_bytes: u64,
+    /// Bytes of blobs kept in storage, where the worker is given one.
+    pub stored_bytes: u64,
+    /// Most bytes of blobs to fetch in a second, all together; `None` for no limit.
+    pub max_down: Option<u64>,
+    /// Most bytes of outputs to send in a second, all together; `None` for no limit.
+    pub max_up: Option<u64>,
+    /// Lets sources be plain HTTP on this machine. For tests: with it, a relay can make the worker talk to local servers.
+    pub loopback_sources: bool,
     /// Test-only misbehaviour.
     #[cfg(feature = "cheat")]
     pub cheat: Option<crate::cheat::Cheat>,
@@ -82,6 +90,10 @@ impl WorkerConfig {
             classes: vec![Class::Exact, Class::Tolerant],
             budget: Budget { reference_ops: DEFAULT_MAX_UNIT_OPS, memory_bytes: DEFAULT_MEMORY_BYTES },
             cache_bytes: DEFAULT_CACHE_BYTES,
+            stored_bytes: DEFAULT_STORED_BYTES,
+            max_down: None,
+            max_up: None,
+            loopback_sources: false,
             #[cfg(feature = "cheat")]
             cheat: None,
         }

@@ -1,7 +1,7 @@
 //! Why a worker does not start, and why it ends by itself.
 
 use libp2p::{Multiaddr, PeerId};
-use shoal_transport::peer::NotEd25519;
+use shoal_transport::{blob::RateError, peer::NotEd25519};
 use shoal_wire::proto::RefusalCode;
 
 /// A configuration that cannot work.
@@ -29,6 +29,14 @@ pub enum ConfigError {
     /// A relay that cannot sign for Shoal.
     #[error(transparent)]
     Relay(NotEd25519),
+    /// A limit on transfers that is too low to work with.
+    #[error("{field}: {source}")]
+    Rate {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        source: RateError,
+    },
 }
 
 /// Why a worker ended without being stopped. Lost connections are not here: those are dialled again.

@@ -15,19 +15,27 @@ mod compute;
 mod config;
 mod error;
 mod event;
+mod fetch;
+mod http;
 mod leases;
+mod limiter;
 pub mod limits;
 mod network;
 mod pace;
 mod platform;
 mod receipts;
 mod session;
+mod storage;
 mod worker;
 
+pub use cache::{Piece, StoredCache};
 pub use compute::Devices;
 pub use config::{Payout, WorkerConfig};
 pub use error::{ConfigError, WorkerError};
 pub use event::{Event, Stats, UnitRef};
+#[cfg(not(target_arch = "wasm32"))]
+pub use http::NativeHttp;
+pub use http::{HttpBody, HttpClient, HttpError};
 pub use network::BoxedTransport;
 #[cfg(not(target_arch = "wasm32"))]
 pub use network::{native_transport, tcp_transport};
@@ -35,4 +43,7 @@ pub use platform::Platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub use platform::TokioPlatform;
 pub use receipts::ReceiptError;
+#[cfg(not(target_arch = "wasm32"))]
+pub use storage::DiskStorage;
+pub use storage::{MemoryStorage, Storage, StorageEntry, StorageError};
 pub use worker::{Worker, WorkerHandle};

@@ -26,6 +26,25 @@ pub const MAX_FRUITLESS_ATTEMPTS: u32 = 4;
 /// Pause before another attempt at a blob; doubles while attempts bring nothing.
 pub const FETCH_RETRY: Duration = Duration::from_millis(250);
 
+/// Streams of one blob at once. Half of what the relay takes from one peer, so that two sessions of a worker that has just
+/// reconnected fit.
+pub const FETCH_LANES: usize = 4;
+
+/// Unfinished downloads kept in memory, over lost sessions too: a unit has three inputs.
+pub const MAX_KEPT_DOWNLOADS: usize = 4;
+
+/// Smallest blob whose pieces are kept while it is unfinished, bytes: less is fetched again sooner than it is written.
+pub const MIN_KEPT_LEN: u64 = 4 * 1024 * 1024;
+
+/// How long an HTTPS source may keep a range waiting beyond what [`MIN_SOURCE_RATE`] takes.
+pub const SOURCE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Slowest HTTPS source that is worth it, bytes/s.
+pub const MIN_SOURCE_RATE: u64 = 64 * 1024;
+
+/// Passing failures in a row after which an HTTPS source is asked no more.
+pub const MAX_SOURCE_FAULTS: u32 = 3;
+
 /// One output being fetched by the relay.
 pub const SERVE_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -63,8 +82,13 @@ pub const MAX_PING_FAILURES: u32 = 2;
 /// Bytes of blobs cached in memory unless configured otherwise: graph, shards and a few rounds of a small model.
 pub const DEFAULT_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Bytes of blobs kept in storage unless configured otherwise: several models of the size a tab can hold.
+pub const DEFAULT_STORED_BYTES: u64 = 1024 * 1024 * 1024;
+
 /// Memory budget of one unit unless configured otherwise.
 pub const DEFAULT_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Operation budget of one unit unless configured otherwise: about a minute on one slow core.
 pub const DEFAULT_MAX_UNIT_OPS: u64 = 200_000_000_000;
+
+const _: () = assert!(2 * FETCH_LANES <= shoal_wire::limits::MAX_BLOB_STREAMS_PER_PEER);

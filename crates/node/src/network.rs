@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use futures::{StreamExt as _, channel::mpsc};
+use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm,
     core::{muxing::StreamMuxerBox, transport::Boxed},
@@ -11,11 +11,11 @@ use libp2p::{
     ping,
     swarm::{self, ConnectionId, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
 };
-use shoal_transport::race::Kind;
-use shoal_wire::{
-    limits::MAX_BLOB_STREAMS_PER_PEER,
-    version::{BLOB_PROTOCOL, IDENTIFY_PROTOCOL},
+use shoal_transport::{
+    race::Kind,
+    streams::{self, Control, IncomingStreams},
 };
+use shoal_wire::version::{BLOB_PROTOCOL, IDENTIFY_PROTOCOL};
 
 use crate::{
     limits::{MAX_DIALS, MAX_PING_FAILURES},
@@ -32,7 +32,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    streams: libp2p_stream::Behaviour,
+    streams: streams::Behaviour,
 }
 
 /// QUIC raced with TCP, for native workers.
@@ -62,9 +62,9 @@ pub fn tcp_transport(keypair: &Keypair) -> BoxedTransport {
 /// The streams of the node, which a session uses while [`Network`] keeps the connection going.
 pub(crate) struct Streams {
     /// Opens streams.
-    pub(crate) control: libp2p_stream::Control,
+    pub(crate) control: Control,
     /// Blob streams that the relay opened.
-    pub(crate) incoming_blobs: mpsc::Receiver<swarm::Stream>,
+    pub(crate) incoming_blobs: IncomingStreams,
 }
 
 /// The node.
@@ -83,18 +83,10 @@ impl Network {
         relay: PeerId,
         agent: &str,
     ) -> (Self, Streams) {
-        let streams = libp2p_stream::Behaviour::new();
-        let mut control = streams.new_control();
-        let mut incoming = control.accept(StreamProtocol::new(BLOB_PROTOCOL)).expect("accepted once");
-        let (mut sender, incoming_blobs) = mpsc::channel(MAX_BLOB_STREAMS_PER_PEER);
-        // A task of its own: the stream behaviour drops what nobody takes at once, and the worker may be computing.
-        platform.spawn(Box::pin(async move {
-            while let Some((peer, stream)) = incoming.next().await {
-                if peer == relay && sender.try_send(stream).is_err_and(|error| error.is_disconnected()) {
-                    return;
-                }
-            }
-        }));
+        let streams = streams::Behaviour::new();
+        let control = streams.new_control();
+        // They wait while the worker computes, and are the relay's: the node has no other peer.
+        let incoming_blobs = control.accept(StreamProtocol::new(BLOB_PROTOCOL)).expect("accepted once");
         let identify =
             identify::Config::new(IDENTIFY_PROTOCOL.to_owned(), keypair.public()).with_agent_version(agent.to_owned());
         let behaviour =

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     time::Duration,
 };
 
@@ -17,17 +18,21 @@ use shoal_wire::{
 
 use crate::{
     blobs::Outputs,
-    cache::BlobCache,
+    cache::Cache,
     compute::Devices,
     config::WorkerConfig,
     error::{ConfigError, WorkerError},
     event::{Event, Stats},
+    fetch::Fetcher,
+    http::HttpClient,
+    limiter::Limiter,
     limits::{DIAL_TIMEOUT, MAX_RECONNECT_DELAY, RECONNECT_DELAY},
     network::{BoxedTransport, Network, Streams},
     pace::Pace,
     platform::{Platform, timeout},
     receipts::PendingResults,
     session::{self, SessionEnd},
+    storage::Storage,
 };
 
 /// How long the connection may take to close after a stop.
@@ -76,7 +81,8 @@ pub(crate) struct Core<P, G> {
     pub(crate) classes: Vec<Class>,
     pub(crate) devices: futures::lock::Mutex<Devices<G>>,
     pub(crate) pace: Pace,
-    pub(crate) cache: RefCell<BlobCache>,
+    pub(crate) fetcher: Fetcher<P>,
+    pub(crate) up: Limiter<P>,
     pub(crate) outputs: Outputs,
     pub(crate) pending: RefCell<PendingResults>,
     pub(crate) stats: RefCell<Stats>,
@@ -119,6 +125,7 @@ pub struct Worker<P, G> {
     network: Network,
     streams: Streams,
     commands: mpsc::UnboundedReceiver<Command>,
+    storage: Option<Box<dyn Storage>>,
 }
 
 impl<P: Platform, G: Backend> Worker<P, G> {
@@ -138,13 +145,19 @@ impl<P: Platform, G: Backend> Worker<P, G> {
         let keypair = Self::keypair(&config.seed);
         let (network, streams) = Network::new(&platform, &keypair, transport, relay.0, &config.agent);
         let (handle, commands) = mpsc::unbounded();
+        let limiter =
+            |field, rate| Limiter::new(platform.clone(), rate).map_err(|source| ConfigError::Rate { field, source });
+        let (down, up) = (limiter("max_down", config.max_down)?, limiter("max_up", config.max_up)?);
+        let cache = Cache::new(config.cache_bytes);
+        let fetcher = Fetcher::new(platform.clone(), relay.0, cache, down, config.loopback_sources);
         let core = Core {
             key: NodeKey::from_seed(&config.seed, config.network.clone()),
             relay,
             classes: config.classes.clone(),
             devices: futures::lock::Mutex::new(devices),
             pace: Pace::new(),
-            cache: RefCell::new(BlobCache::new(config.cache_bytes)),
+            fetcher,
+            up,
             outputs: Outputs::default(),
             pending: RefCell::default(),
             stats: RefCell::default(),
@@ -155,7 +168,21 @@ impl<P: Platform, G: Backend> Worker<P, G> {
             platform,
             config,
         };
-        Ok((Self { core, network, streams, commands }, WorkerHandle(handle)))
+        Ok((Self { core, network, streams, commands, storage: None }, WorkerHandle(handle)))
+    }
+
+    /// Keeps blobs in `storage` too, at most as many bytes as the configuration says.
+    #[must_use]
+    pub fn with_storage(mut self, storage: Box<dyn Storage>) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// Fetches blobs from the HTTPS sources that the relay names, and only what is missing from the relay itself.
+    #[must_use]
+    pub fn with_http(mut self, http: Rc<dyn HttpClient>) -> Self {
+        self.core.fetcher.set_http(http);
+        self
     }
 
     /// The libp2p key of a seed.
@@ -173,6 +200,10 @@ impl<P: Platform, G: Backend> Worker<P, G> {
     /// # Errors
     /// What no reconnect would change: the relay refuses this worker, or is of another network.
     pub async fn run(mut self) -> Result<(), WorkerError> {
+        if let Some(storage) = self.storage.take() {
+            let limit = self.core.config.stored_bytes;
+            self.core.fetcher.cache_mut().open_storage(storage, limit).await;
+        }
         let result = self.run_sessions().await;
         self.network.disconnect();
         timeout(&self.core.platform, CLOSE_TIMEOUT, self.network.flush()).await;

@@ -1,65 +1,24 @@
-//! A relay and a tab that echo each other's streams over webrtc-direct, to try the transport in a real browser.
-//!
-//! Natively it is the relay: it listens on the loopback interface, prints its multiaddr, answers pings and echo streams,
-//! and echoes a mebibyte off every tab that connects, printing what came of it. For WebAssembly it is a module with one
-//! function, `run`, for a dedicated worker: it connects, pings, echoes a mebibyte off the relay, and answers the relay's
-//! echo. `examples/webrtc_echo.mjs` puts both together in a headless browser.
+//! A relay that echoes, and a tab that reaches it by webrtc-direct: the least that uses this crate. The README says how to
+//! run it; `webrtc_echo.html` is the page.
 #![cfg_attr(target_arch = "wasm32", allow(missing_docs))]
 
-use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use libp2p::swarm::NetworkBehaviour;
-use libp2p::{PeerId, StreamProtocol, ping};
-use libp2p_stream as stream;
+use libp2p::StreamProtocol;
 
-const ECHO: StreamProtocol = StreamProtocol::new("/shoal/example/echo/1");
-const MIB: usize = 1024 * 1024;
+const ECHO: StreamProtocol = StreamProtocol::new("/example/echo/1");
 
-#[derive(NetworkBehaviour)]
-struct Behaviour {
-    ping: ping::Behaviour,
-    stream: stream::Behaviour,
-}
-
-impl Behaviour {
-    fn new() -> Self {
-        let ping = ping::Config::new().with_interval(std::time::Duration::from_millis(500));
-        Self { ping: ping::Behaviour::new(ping), stream: stream::Behaviour::new() }
-    }
-}
-
-/// Sends `len` bytes to `peer` and checks that they come back.
-async fn echo_off(mut control: stream::Control, peer: PeerId, len: usize) -> Result<(), String> {
-    let data: Vec<u8> = (0..len).map(|i| (i * 7 + i / 251) as u8).collect();
-    let stream = control.open_stream(peer, ECHO).await.map_err(|e| e.to_string())?;
-    let (mut read, mut write) = stream.split();
-    let mut back = Vec::new();
-    let send = async {
-        write.write_all(&data).await?;
-        write.close().await
-    };
-    futures::try_join!(send, read.read_to_end(&mut back)).map_err(|e| e.to_string())?;
-    if back == data { Ok(()) } else { Err(format!("{} bytes came back wrong", back.len())) }
-}
-
-/// Sends everything back that comes on `stream`; how much it was.
-async fn echo_back(stream: libp2p::Stream) -> std::io::Result<u64> {
-    let (read, mut write) = stream.split();
-    let bytes = futures::io::copy(read, &mut write).await?;
-    write.close().await?;
-    Ok(bytes)
-}
-
+/// The relay, a native program.
 #[cfg(not(target_arch = "wasm32"))]
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    use std::time::Instant;
+    use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
+    use libp2p::core::{Transport as _, muxing::StreamMuxerBox};
+    use libp2p::{multiaddr::Protocol, swarm::SwarmEvent};
+    use shoal_transport::{
+        streams,
+        webrtc::native::{Certificate, Config, Transport},
+    };
 
-    use libp2p::Transport as _;
-    use libp2p::core::muxing::StreamMuxerBox;
-    use libp2p::multiaddr::Protocol;
-    use libp2p::swarm::SwarmEvent;
-    use shoal_transport::webrtc::native::{Certificate, Config, Transport};
-
+    // Keep the key and `certificate.to_bytes()` of a relay that should stay at the same address.
     let certificate = Certificate::generate()?;
     let mut swarm = libp2p::SwarmBuilder::with_new_identity()
         .with_tokio()
@@ -67,112 +26,67 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let config = Config { identity: identity.clone(), certificate };
             Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         })?
-        .with_behaviour(|_| Behaviour::new())?
+        .with_behaviour(|_| streams::Behaviour::new())?
         .build();
     swarm.listen_on("/ip4/127.0.0.1/udp/0/webrtc-direct".parse()?)?;
-    let control = swarm.behaviour().stream.new_control();
-    let mut incoming = control.clone().accept(ECHO)?;
+    let mut streams = swarm.behaviour().new_control().accept(ECHO)?;
     tokio::spawn(async move {
-        while let Some((_, stream)) = incoming.next().await {
-            tokio::spawn(echo_back(stream));
+        while let Some((_, stream)) = streams.next().await {
+            tokio::spawn(async move {
+                let (read, mut write) = stream.split();
+                futures::io::copy(read, &mut write).await?;
+                write.close().await
+            });
         }
     });
     loop {
-        match swarm.select_next_some().await {
-            SwarmEvent::NewListenAddr { address, .. } => {
-                println!("listening {}", address.with(Protocol::P2p(*swarm.local_peer_id())));
-            }
-            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
-                let (control, end) = (control.clone(), control.clone());
-                tokio::spawn(async move {
-                    let start = Instant::now();
-                    let result = echo_off(control, peer_id, MIB).await;
-                    println!("echoed off the tab in {} ms: {result:?}", start.elapsed().as_millis());
-                    // The tab takes another stream for the sign that it may go.
-                    let _ = echo_off(end, peer_id, 1).await;
-                });
-            }
-            SwarmEvent::ConnectionClosed { cause, .. } => println!("closed {cause:?}"),
-            SwarmEvent::IncomingConnectionError { error, .. } => println!("refused {error}"),
-            _ => {}
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            println!("{}", address.with(Protocol::P2p(*swarm.local_peer_id())));
         }
+    }
+}
+
+/// The tab, a WebAssembly module for a dedicated worker.
+#[cfg(target_arch = "wasm32")]
+pub mod tab {
+    use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
+    use libp2p::core::{Transport as _, muxing::StreamMuxerBox};
+    use libp2p::{Multiaddr, swarm::SwarmEvent};
+    use shoal_transport::{streams, webrtc::browser::Transport};
+    use wasm_bindgen::prelude::wasm_bindgen;
+
+    /// Sends `text` to the relay at `address` and returns what comes back. `port` leads to the page.
+    #[wasm_bindgen]
+    pub async fn echo(port: web_sys::MessagePort, address: String, text: String) -> Result<String, String> {
+        run(port, &address, &text).await.map_err(|error| error.to_string())
+    }
+
+    async fn run(port: web_sys::MessagePort, address: &str, text: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let mut swarm = libp2p::SwarmBuilder::with_new_identity()
+            .with_wasm_bindgen()
+            .with_other_transport(|identity| {
+                Transport::new(port, identity.clone()).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            })?
+            .with_behaviour(|_| streams::Behaviour::new())?
+            .build();
+        swarm.dial(address.parse::<Multiaddr>()?)?;
+        let relay = loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => break peer_id,
+                SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.into()),
+                _ => {}
+            }
+        };
+        let control = swarm.behaviour().new_control();
+        wasm_bindgen_futures::spawn_local(async move { while swarm.next().await.is_some() {} });
+        let mut stream = control.open_stream(relay, super::ECHO).await?;
+        stream.write_all(text.as_bytes()).await?;
+        stream.close().await?;
+        let mut back = String::new();
+        stream.read_to_string(&mut back).await?;
+        Ok(back)
     }
 }
 
 #[cfg(target_arch = "wasm32")]
 fn main() {}
-
-#[cfg(target_arch = "wasm32")]
-pub mod tab {
-    use libp2p::Transport as _;
-    use libp2p::core::muxing::StreamMuxerBox;
-    use libp2p::multiaddr::{Multiaddr, Protocol};
-    use libp2p::swarm::SwarmEvent;
-    use shoal_transport::webrtc::browser::Transport;
-    use wasm_bindgen::prelude::wasm_bindgen;
-    use wasm_bindgen_futures::spawn_local;
-    use web_sys::MessagePort;
-
-    use super::*;
-
-    fn now_ms() -> f64 {
-        js_sys::Date::now()
-    }
-
-    /// Connects to `address` through the page at the other end of `port`. What each step took, in words.
-    #[wasm_bindgen]
-    pub async fn run(port: MessagePort, address: String) -> Result<String, String> {
-        let address: Multiaddr = address.parse().map_err(|e| format!("{e}"))?;
-        let Some(Protocol::P2p(relay)) = address.iter().last() else { return Err("no peer id".to_owned()) };
-        let mut swarm = libp2p::SwarmBuilder::with_new_identity()
-            .with_wasm_bindgen()
-            .with_other_transport(|identity| {
-                Transport::new(port, identity.clone()).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-            })
-            .map_err(|e| format!("{e}"))?
-            .with_behaviour(|_| Behaviour::new())
-            .map_err(|e| format!("{e}"))?
-            .build();
-        let control = swarm.behaviour().stream.new_control();
-        let mut incoming = control.clone().accept(ECHO).map_err(|e| e.to_string())?;
-        let start = now_ms();
-        swarm.dial(address).map_err(|e| e.to_string())?;
-        loop {
-            match swarm.select_next_some().await {
-                SwarmEvent::ConnectionEstablished { .. } => break,
-                SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.to_string()),
-                _ => {}
-            }
-        }
-        let connected = now_ms();
-        let round_trip = loop {
-            if let SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) = swarm.select_next_some().await {
-                break event.result.map_err(|e| e.to_string())?;
-            }
-        };
-        spawn_local(async move { while swarm.next().await.is_some() {} });
-        let answered = async {
-            let (_, stream) = incoming.next().await.ok_or_else(|| "no stream from the relay".to_owned())?;
-            let bytes = echo_back(stream).await.map_err(|e| e.to_string())?;
-            // The relay opens another one when it has everything.
-            incoming.next().await.ok_or_else(|| "the relay did not get everything".to_owned())?;
-            Ok::<u64, String>(bytes)
-        };
-        let asked = async {
-            let start = now_ms();
-            echo_off(control.clone(), relay, MIB).await?;
-            let took = now_ms() - start;
-            // Short streams in quick succession use the same channel ids again and again.
-            for i in 0..400 {
-                echo_off(control.clone(), relay, i * 10).await.map_err(|error| format!("short stream {i}: {error}"))?;
-            }
-            Ok(took)
-        };
-        let (answered, asked) = futures::try_join!(answered, asked)?;
-        Ok(format!(
-            "connected in {} ms, ping {} us, 1 MiB off the relay in {asked} ms, {answered} bytes for the relay",
-            connected - start,
-            round_trip.as_micros()
-        ))
-    }
-}

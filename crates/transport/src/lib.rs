@@ -4,5 +4,6 @@ pub mod blob;
 pub mod framed;
 pub mod peer;
 pub mod race;
+pub mod streams;
 pub mod webrtc;
 pub mod websocket;

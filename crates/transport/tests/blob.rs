@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption of a helper fails its test")]
 #![cfg(not(target_arch = "wasm32"))]
 
-use std::collections::HashMap;
+mod common;
 
+use common::{Pipe, Store, pipe, sample};
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _};
 use prost::Message as _;
 use shoal_transport::{
-    blob::{Blob, BlobSource, Download, FetchError, ServeError, SliceError, fetch, serve},
+    blob::{Blob, Download, FetchError, ServeError, SliceError, fetch, serve},
     framed::{FrameReader, FrameWriter, framed},
 };
 use shoal_wire::{
@@ -17,68 +18,6 @@ use shoal_wire::{
 };
 
 const MAX: u64 = 8 * 1024 * 1024;
-
-/// Two ends of a pipe that holds one data-channel message, as `futures` streams.
-fn pipe() -> (Pipe, Pipe) {
-    let (a, b) = tokio::io::duplex(16 * 1024);
-    (Pipe(a), Pipe(b))
-}
-
-struct Pipe(tokio::io::DuplexStream);
-
-impl AsyncRead for Pipe {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        out: &mut [u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        let mut buf = tokio::io::ReadBuf::new(out);
-        std::task::ready!(tokio::io::AsyncRead::poll_read(std::pin::Pin::new(&mut self.0), cx, &mut buf))?;
-        std::task::Poll::Ready(Ok(buf.filled().len()))
-    }
-}
-
-impl AsyncWrite for Pipe {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        tokio::io::AsyncWrite::poll_write(std::pin::Pin::new(&mut self.0), cx, bytes)
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        tokio::io::AsyncWrite::poll_flush(std::pin::Pin::new(&mut self.0), cx)
-    }
-
-    fn poll_close(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        tokio::io::AsyncWrite::poll_shutdown(std::pin::Pin::new(&mut self.0), cx)
-    }
-}
-
-struct Store(HashMap<BlobId, Blob>);
-
-impl Store {
-    fn with(blob: &Blob) -> Self {
-        Self(HashMap::from([(blob.id(), blob.clone())]))
-    }
-}
-
-impl BlobSource for Store {
-    async fn blob(&self, id: &BlobId) -> Option<Blob> {
-        self.0.get(id).cloned()
-    }
-}
-
-fn sample(len: usize) -> Blob {
-    Blob::new((0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<_>>())
-}
 
 #[tokio::test]
 async fn blobs_of_every_size_around_a_group_arrive() {
@@ -106,7 +45,7 @@ async fn an_unknown_blob_and_a_bad_offset_are_refused() {
     for offset in [1, 16_384 * 7, u64::MAX] {
         let (near, far) = pipe();
         let (_reader, mut writer) = framed(near);
-        let request = BlobRequest { id: blob.id().to_vec(), offset, credit: 1 };
+        let request = BlobRequest { id: blob.id().to_vec(), offset, credit: 1, ..Default::default() };
         let (served, _) = futures::join!(serve(far, &store), async { writer.send(&request.encode_to_vec()).await });
         assert!(matches!(served, Err(ServeError::Refused { code: BlobRefusalCode::BadOffset, .. })), "{offset}");
     }
@@ -159,7 +98,7 @@ async fn relay_with_fault(from: Pipe, to: Pipe, flip: Option<usize>, limit: usiz
 /// Runs a download through a faulty link; returns its outcome.
 async fn download_through(
     blob: &Blob,
-    download: &mut Download,
+    download: &Download,
     flip: Option<usize>,
     limit: usize,
 ) -> Result<(), FetchError> {
@@ -176,13 +115,13 @@ async fn a_flipped_bit_is_caught_at_its_group() {
     let blob = sample(40 * BLOB_GROUP_LEN);
     // Far into the stream: past the header, the hash pairs and several groups.
     for flip in [100_000, 300_000, 500_000] {
-        let mut download = Download::new(blob.id(), MAX);
-        let error = download_through(&blob, &mut download, Some(flip), usize::MAX).await.unwrap_err();
+        let download = Download::new(blob.id(), MAX);
+        let error = download_through(&blob, &download, Some(flip), usize::MAX).await.unwrap_err();
         let FetchError::Slice(SliceError::GroupMismatch { offset }) = error else { panic!("{error}") };
         assert!(offset <= flip as u64 && flip as u64 - offset < 3 * BLOB_GROUP_LEN as u64, "{offset} for {flip}");
         assert_eq!(download.verified_len(), offset, "the groups before it are kept");
 
-        download_through(&blob, &mut download, None, usize::MAX).await.unwrap();
+        download_through(&blob, &download, None, usize::MAX).await.unwrap();
         assert_eq!(download.into_bytes().unwrap(), *blob.bytes());
     }
 }
@@ -190,8 +129,8 @@ async fn a_flipped_bit_is_caught_at_its_group() {
 #[tokio::test]
 async fn a_broken_transfer_resumes_and_fetches_nothing_verified_again() {
     let blob = sample(60 * BLOB_GROUP_LEN + 5);
-    let mut download = Download::new(blob.id(), MAX);
-    let error = download_through(&blob, &mut download, None, 400_000).await.unwrap_err();
+    let download = Download::new(blob.id(), MAX);
+    let error = download_through(&blob, &download, None, 400_000).await.unwrap_err();
     assert!(matches!(error, FetchError::Framed(_) | FetchError::Closed { .. }), "{error}");
     let before = download.verified_len();
     assert!(before >= 300_000 && before.is_multiple_of(BLOB_GROUP_LEN as u64), "{before}");
@@ -213,7 +152,7 @@ async fn a_receiver_that_grants_nothing_stops_the_sender() {
     let (near, far) = pipe();
     let (mut reader, mut writer) = framed(near);
     let credit = 100_000_u64;
-    let request = BlobRequest { id: blob.id().to_vec(), offset: 0, credit };
+    let request = BlobRequest { id: blob.id().to_vec(), offset: 0, credit, ..Default::default() };
     let receive = async {
         writer.send(&request.encode_to_vec()).await.unwrap();
         let mut got = received(&mut reader, credit).await;
@@ -250,7 +189,7 @@ async fn too_much_credit_is_refused() {
     let store = Store::with(&blob);
     let (near, far) = pipe();
     let (_reader, mut writer) = framed(near);
-    let request = BlobRequest { id: blob.id().to_vec(), offset: 0, credit: MAX_BLOB_CREDIT + 1 };
+    let request = BlobRequest { id: blob.id().to_vec(), offset: 0, credit: MAX_BLOB_CREDIT + 1, ..Default::default() };
     let (served, _) = futures::join!(serve(far, &store), async { writer.send(&request.encode_to_vec()).await });
     assert!(matches!(served, Err(ServeError::TooMuchCredit { .. })), "{served:?}");
 }
@@ -271,7 +210,7 @@ async fn fake_sender(stream: Pipe, replies: Vec<Reply>) -> FrameWriter<impl Asyn
 async fn a_sender_that_ignores_credit_is_refused() {
     let blob = sample(40 * BLOB_GROUP_LEN);
     let slice = record_slice(&blob).await;
-    let header = Reply::Header(BlobHeader { size: blob.bytes().len() as u64 });
+    let header = Reply::Header(BlobHeader { size: blob.bytes().len() as u64, sources: vec![] });
     let window = 40_000;
     // The lengths of the chunks it sends without waiting, and what was left when the last one came.
     for (chunks, left) in [(&[60_000][..], 40_000), (&[15_000, 30_000], 25_000)] {
@@ -282,7 +221,7 @@ async fn a_sender_that_ignores_credit_is_refused() {
             at += len;
         }
         let (near, far) = pipe();
-        let mut download = Download::new(blob.id(), MAX).with_window(window);
+        let download = Download::new(blob.id(), MAX).with_window(window);
         let send = async { drop(fake_sender(far, replies).await) };
         let (got, ()) = futures::join!(download.run(near), send);
         let error = got.unwrap_err();
@@ -295,7 +234,7 @@ async fn a_small_window_still_carries_a_large_blob() {
     let blob = sample(10 * BLOB_GROUP_LEN);
     let store = Store::with(&blob);
     let (near, far) = pipe();
-    let mut download = Download::new(blob.id(), MAX).with_window(1_000);
+    let download = Download::new(blob.id(), MAX).with_window(1_000);
     let (served, got) = futures::join!(serve(far, &store), download.run(near));
     got.unwrap();
     served.unwrap();
@@ -309,7 +248,7 @@ async fn record_slice(blob: &Blob) -> Vec<u8> {
     let record = async {
         let mut slice = Vec::new();
         let (mut reader, mut writer) = framed(near);
-        let request = BlobRequest { id: blob.id().to_vec(), offset: 0, credit: MAX_BLOB_CREDIT };
+        let request = BlobRequest { id: blob.id().to_vec(), offset: 0, credit: MAX_BLOB_CREDIT, ..Default::default() };
         writer.send(&request.encode_to_vec()).await.unwrap();
         while let Some(frame) = reader.next().await.unwrap() {
             if let Some(Reply::Chunk(chunk)) = BlobReply::decode(frame.as_slice()).unwrap().reply {
@@ -327,7 +266,7 @@ async fn record_slice(blob: &Blob) -> Vec<u8> {
 #[tokio::test]
 async fn what_the_protocol_does_not_allow_is_an_error() {
     let blob = sample(100);
-    let header = Reply::Header(BlobHeader { size: 100 });
+    let header = Reply::Header(BlobHeader { size: 100, sources: vec![] });
     let chunk = Reply::Chunk(blob.bytes().to_vec());
     type Case = (Vec<Reply>, fn(&FetchError) -> bool);
     let cases: Vec<Case> = vec![
@@ -338,8 +277,12 @@ async fn what_the_protocol_does_not_allow_is_an_error() {
         (vec![header.clone(), Reply::Chunk([blob.bytes().as_ref(), &[0]].concat())], |e| {
             matches!(e, FetchError::Slice(SliceError::Excess { excess: 1 }))
         }),
-        (vec![Reply::Header(BlobHeader { size: 99 }), chunk.clone()], |e| matches!(e, FetchError::Slice(_))),
-        (vec![Reply::Header(BlobHeader { size: 101 }), chunk.clone()], |e| matches!(e, FetchError::Closed { .. })),
+        (vec![Reply::Header(BlobHeader { size: 99, sources: vec![] }), chunk.clone()], |e| {
+            matches!(e, FetchError::Slice(_))
+        }),
+        (vec![Reply::Header(BlobHeader { size: 101, sources: vec![] }), chunk.clone()], |e| {
+            matches!(e, FetchError::Closed { .. })
+        }),
         (vec![header], |e| matches!(e, FetchError::Closed { verified: 0 })),
     ];
     for (i, (replies, expected)) in cases.into_iter().enumerate() {

@@ -11,7 +11,7 @@ use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{DialError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, ping};
-use libp2p_stream as stream;
+use shoal_transport::streams;
 use shoal_transport::webrtc::fingerprint::Fingerprint;
 use shoal_transport::webrtc::native::{Certificate, Config, Transport};
 
@@ -21,7 +21,7 @@ const MIB: usize = 1024 * 1024;
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     ping: ping::Behaviour,
-    stream: stream::Behaviour,
+    stream: streams::Behaviour,
 }
 
 fn swarm(certificate: Certificate) -> Swarm<Behaviour> {
@@ -34,7 +34,7 @@ fn swarm(certificate: Certificate) -> Swarm<Behaviour> {
         .unwrap()
         .with_behaviour(|_| Behaviour {
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(200))),
-            stream: stream::Behaviour::new(),
+            stream: streams::Behaviour::new(),
         })
         .unwrap()
         .build()
@@ -70,7 +70,7 @@ fn serve_echo(mut swarm: Swarm<Behaviour>) {
     tokio::spawn(async move { while swarm.next().await.is_some() {} });
 }
 
-async fn echo(mut control: stream::Control, peer: PeerId, data: Vec<u8>) -> Vec<u8> {
+async fn echo(control: streams::Control, peer: PeerId, data: Vec<u8>) -> Vec<u8> {
     let stream = control.open_stream(peer, ECHO).await.unwrap();
     let (mut read, mut write) = stream.split();
     let mut back = Vec::new();

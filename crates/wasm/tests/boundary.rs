@@ -50,8 +50,8 @@ async fn start(config: JsValue) -> Result<Vec<String>, (String, String)> {
     worker.set_share(0.5);
     worker.stop();
     let text = |value: &JsValue, key: &str| Reflect::get(value, &key.into()).unwrap().as_string().unwrap();
-    worker.start(config, port(), push).await.map_err(|error| (text(&error, "code"), text(&error, "message")))?;
-    let again = worker.start(JsValue::NULL, port(), Function::default()).await.unwrap_err();
+    worker.start(config, Some(port()), push).await.map_err(|error| (text(&error, "code"), text(&error, "message")))?;
+    let again = worker.start(JsValue::NULL, Some(port()), Function::default()).await.unwrap_err();
     assert_eq!(text(&again, "code"), "started_before");
     Ok(seen.iter().map(|name| name.as_string().unwrap()).collect())
 }

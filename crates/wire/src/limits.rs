@@ -23,6 +23,12 @@ pub const MAX_BLOB_LEN: u64 = 256 * 1024 * 1024;
 /// Concurrent blob transfers with one peer; a worker needs a handful (graph, parameters, shard, output).
 pub const MAX_BLOB_STREAMS_PER_PEER: usize = 8;
 
+/// Most HTTPS sources of one blob: a main one and a few mirrors.
+pub const MAX_BLOB_SOURCES: usize = 4;
+
+/// Longest URL of a source, bytes; those of model hubs and CDNs stay below.
+pub const MAX_BLOB_SOURCE_LEN: usize = 512;
+
 /// Most units one lease request may ask for.
 pub const MAX_LEASES_PER_REQUEST: u32 = 16;
 
@@ -66,6 +72,7 @@ pub const MAX_JOB_SPEC_LEN: usize = 1024 * 1024;
 pub const MAX_JOB_NAME_LEN: usize = 128;
 
 const _: () = assert!(MAX_BLOB_CHUNK < MAX_FRAME_LEN, "a blob chunk must fit a frame with its field tags");
+const _: () = assert!(MAX_BLOB_SOURCES * (MAX_BLOB_SOURCE_LEN + 3) + 16 < MAX_FRAME_LEN, "a header must fit a frame");
 const _: () = assert!(INITIAL_BLOB_CREDIT <= MAX_BLOB_CREDIT);
 const _: () = assert!(INITIAL_BLOB_CREDIT as usize >= 4 * MAX_BLOB_CHUNK, "a transfer must be able to pipeline");
 const _: () = assert!(MAX_BLOB_LEN.is_multiple_of(BLOB_GROUP_LEN as u64));

@@ -117,10 +117,10 @@ fn work() -> Vec<Sample> {
 
 fn blobs() -> Vec<Sample> {
     samples! {
-        BlobRequest { id: id(1), offset: 16_384, credit: 262_144 }
+        BlobRequest { id: id(1), offset: 16_384, credit: 262_144, length: 32_768, part: 1 }
         BlobCredit { bytes: 131_072 }
         BlobReply { reply: Some(Reply::Chunk(vec![1, 2, 3])) }
-        BlobHeader { size: 100_000 }
+        BlobHeader { size: 100_000, sources: vec!["https://a.example/b".into()] }
         BlobRefusal { code: 2 }
     }
 }

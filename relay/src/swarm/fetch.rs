@@ -6,6 +6,7 @@ use libp2p::{PeerId, StreamProtocol};
 use shoal_transport::{
     blob::{Download, FetchError},
     peer::node_id,
+    streams::Control,
 };
 use shoal_wire::{ids::BlobId, version::BLOB_PROTOCOL};
 
@@ -21,19 +22,19 @@ const RETRY: Duration = Duration::from_millis(25);
 /// Opens blob streams to workers.
 #[derive(Clone)]
 pub struct Fetcher {
-    control: libp2p_stream::Control,
+    control: Control,
     context: Arc<Context>,
 }
 
 impl Fetcher {
-    pub(super) fn new(control: libp2p_stream::Control, context: Arc<Context>) -> Self {
+    pub(super) fn new(control: Control, context: Arc<Context>) -> Self {
         Self { control, context }
     }
 
     /// The blob of exactly `len` bytes, or `None` if the worker does not deliver it in time.
     pub async fn fetch(&self, peer: PeerId, id: BlobId, len: u64, within: Duration) -> Option<Vec<u8>> {
-        let mut download = Download::new(id, len);
-        match tokio::time::timeout(within, self.run(&mut download, peer)).await {
+        let download = Download::new(id, len);
+        match tokio::time::timeout(within, self.run(&download, peer)).await {
             Ok(Ok(())) => {}
             Ok(Err(reason)) => tracing::info!(%peer, blob = %id, reason, "output not delivered"),
             Err(_) => tracing::info!(%peer, blob = %id, verified = download.verified_len(), "output too slow"),
@@ -43,7 +44,7 @@ impl Fetcher {
     }
 
     /// Resumes as long as the worker is there and attempts bring something.
-    async fn run(&self, download: &mut Download, peer: PeerId) -> Result<(), String> {
+    async fn run(&self, download: &Download, peer: PeerId) -> Result<(), String> {
         let mut fruitless = 0;
         loop {
             let before = download.verified_len();
@@ -61,7 +62,7 @@ impl Fetcher {
         }
     }
 
-    async fn attempt(&self, download: &mut Download, peer: PeerId) -> Result<(), Attempt> {
+    async fn attempt(&self, download: &Download, peer: PeerId) -> Result<(), Attempt> {
         let stream = self.control.clone().open_stream(peer, StreamProtocol::new(BLOB_PROTOCOL)).await;
         let stream = stream.map_err(|error| Attempt::Broken(error.to_string()))?;
         download.run(stream).await.map_err(|error| match error {

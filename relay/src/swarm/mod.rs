@@ -21,7 +21,7 @@ use libp2p::{
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
-use shoal_transport::{peer::keypair, webrtc::native, websocket};
+use shoal_transport::{peer::keypair, streams, webrtc::native, websocket};
 use shoal_wire::version::{BLOB_PROTOCOL, IDENTIFY_PROTOCOL, WORK_PROTOCOL};
 use tokio::sync::{mpsc, watch};
 
@@ -51,7 +51,7 @@ struct Behaviour {
     limits: connection_limits::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    streams: libp2p_stream::Behaviour,
+    streams: streams::Behaviour,
 }
 
 /// Name and version in `Welcome` and identify.
@@ -60,7 +60,7 @@ pub const AGENT: &str = concat!("shoal-relay/", env!("CARGO_PKG_VERSION"));
 /// A node that listens and has no sessions yet.
 pub struct Node {
     swarm: Swarm<Behaviour>,
-    control: libp2p_stream::Control,
+    control: streams::Control,
     addresses: Vec<Multiaddr>,
 }
 
@@ -75,7 +75,7 @@ impl Node {
         listening: Listening,
     ) -> anyhow::Result<Self> {
         let key = keypair(seed);
-        let streams = libp2p_stream::Behaviour::new();
+        let streams = streams::Behaviour::new();
         let control = streams.new_control();
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(MAX_PENDING))
@@ -135,11 +135,9 @@ impl Node {
         membership: Arc<Membership>,
         mut stop: watch::Receiver<bool>,
     ) {
-        let accept = |control: &mut libp2p_stream::Control, protocol| {
-            control.accept(StreamProtocol::new(protocol)).expect("each protocol is accepted once")
-        };
-        let work = accept(&mut self.control, WORK_PROTOCOL);
-        let blobs = accept(&mut self.control, BLOB_PROTOCOL);
+        let accept =
+            |protocol| self.control.accept(StreamProtocol::new(protocol)).expect("each protocol is accepted once");
+        let (work, blobs) = (accept(WORK_PROTOCOL), accept(BLOB_PROTOCOL));
         let (closing, mut to_close) = mpsc::channel(CLOSE_QUEUE);
         let sessions = session::accept(work, context.clone(), engine, membership, closing);
         let (mut sessions, mut serving) = (tokio::spawn(sessions), tokio::spawn(serve::accept(blobs, context)));

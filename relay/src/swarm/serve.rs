@@ -8,7 +8,7 @@ use std::{
 
 use futures::StreamExt as _;
 use libp2p::{PeerId, swarm::Stream};
-use libp2p_stream::IncomingStreams;
+use shoal_transport::streams::IncomingStreams;
 use shoal_transport::{
     blob::{Blob, BlobSource, serve},
     peer::node_id,

@@ -14,8 +14,8 @@ use futures::{
     io::{ReadHalf, WriteHalf},
 };
 use libp2p::{PeerId, swarm::Stream};
-use libp2p_stream::IncomingStreams;
 use shoal_mesh::limits::MAX_LEASES_PER_WORKER;
+use shoal_transport::streams::IncomingStreams;
 use shoal_transport::{
     framed::{FrameReader, FrameWriter, FramedError, framed},
     peer::node_id,

@@ -8,6 +8,7 @@ use libp2p::{
 use shoal_transport::{
     framed::session,
     peer::keypair,
+    streams,
     webrtc::native::{Certificate, Config, Transport},
 };
 use shoal_wire::{
@@ -32,11 +33,11 @@ async fn a_session_over_webrtc() {
             Transport::new(Config { identity: key.clone(), certificate: Certificate::generate().unwrap() })
         })
         .unwrap()
-        .with_behaviour(|_| libp2p_stream::Behaviour::new())
+        .with_behaviour(|_| streams::Behaviour::new())
         .unwrap()
         .with_swarm_config(|config| config.with_idle_connection_timeout(crate::common::PATIENCE))
         .build();
-    let mut control = behaviour(&mut swarm).new_control();
+    let control = behaviour(&mut swarm).new_control();
     swarm.dial(address).unwrap();
     while !matches!(swarm.select_next_some().await, SwarmEvent::ConnectionEstablished { .. }) {}
     let swarm = tokio::spawn(async move {

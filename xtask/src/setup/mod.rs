@@ -6,6 +6,7 @@
 mod browser;
 mod debian;
 mod debian_std;
+mod firefox;
 mod npm;
 mod python;
 mod wasm_bindgen;
@@ -35,6 +36,8 @@ pub(crate) struct WebTools {
 pub(crate) struct Tools {
     pub(crate) web: WebTools,
     pub(crate) browser: Browser,
+    /// A second browser, where there is one.
+    pub(crate) firefox: Option<PathBuf>,
     /// A Python with numpy.
     pub(crate) python: PathBuf,
 }
@@ -47,6 +50,11 @@ impl Tools {
             .env("CHROMEDRIVER", &self.browser.chromedriver)
             .env("SHOAL_PYTHON", &self.python)
             .env("PATH", exec::path_with(&workspace.root.join("node_modules/.bin"))?);
+        match &self.firefox {
+            Some(firefox) => command.env("FIREFOX", firefox),
+            // Empty says that the set-up has looked for one already.
+            None => command.env("FIREFOX", ""),
+        };
         Ok(())
     }
 }
@@ -65,10 +73,11 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Tools> {
     let bindgen = step("wasm-bindgen", wasm_bindgen::ensure(workspace));
     let npm = step("npm packages", npm::ensure(workspace));
     let browser = step("browser", browser::ensure());
+    let firefox = step("firefox", firefox::ensure());
     let python = step("python", python::ensure(workspace));
-    match (wasm, bindgen, npm, browser, python) {
-        (Some(wasm), Some(bindgen), Some(()), Some(browser), Some(python)) => {
-            Ok(Tools { web: WebTools { wasm, bindgen }, browser, python })
+    match (wasm, bindgen, npm, browser, firefox, python) {
+        (Some(wasm), Some(bindgen), Some(()), Some(browser), Some(firefox), Some(python)) => {
+            Ok(Tools { web: WebTools { wasm, bindgen }, browser, firefox, python })
         }
         _ => bail!("the set-up is not complete; the lines marked ✗ say what to do"),
     }

@@ -96,7 +96,7 @@ pub(crate) async fn run<P: Platform, G: Backend>(
             message = next_message(&mut reader).fuse() => Step::Message(message),
             done = session.tasks.next().fuse() => Step::Done(done),
             written = writing => Step::Written(written),
-            stream = streams.incoming_blobs.select_next_some() => Step::BlobStream(stream),
+            (_, stream) = streams.incoming_blobs.select_next_some() => Step::BlobStream(stream),
             () = sleep(&core.platform).fuse() => Step::Tick,
         };
         if let Err(end) = session.step(step) {

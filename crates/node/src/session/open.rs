@@ -6,6 +6,7 @@ use shoal_compute::Backend;
 use shoal_transport::{
     framed::{EnvelopeReader, EnvelopeWriter, session},
     race::Kind,
+    streams::Control,
 };
 use shoal_wire::{
     commitment::join_proof,
@@ -21,10 +22,7 @@ use crate::{error::WorkerError, event::Event, platform::Platform, worker::Core};
 pub(super) type Opened = (EnvelopeReader<ReadHalf<Stream>>, EnvelopeWriter<WriteHalf<Stream>>, u32);
 
 /// Opens the work stream, says hello and waits for the welcome.
-pub(super) async fn open<P: Platform, G: Backend>(
-    core: &Core<P, G>,
-    mut control: libp2p_stream::Control,
-) -> Result<Opened, SessionEnd> {
+pub(super) async fn open<P: Platform, G: Backend>(core: &Core<P, G>, control: Control) -> Result<Opened, SessionEnd> {
     let (relay_peer, relay) = core.relay;
     let stream = control
         .open_stream(relay_peer, StreamProtocol::new(WORK_PROTOCOL))

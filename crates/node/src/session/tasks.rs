@@ -9,7 +9,7 @@ use futures::{
 };
 use libp2p::swarm::Stream;
 use shoal_compute::{Backend, ComputeError};
-use shoal_transport::blob::serve;
+use shoal_transport::{blob::serve_throttled, streams::Control};
 use shoal_wire::{
     ids::BlobId,
     limits::{MAX_BLOB_LEN, MAX_BLOB_STREAMS_PER_PEER},
@@ -18,8 +18,8 @@ use shoal_wire::{
 };
 
 use crate::{
-    blobs::{InputError, fetch_input},
     compute::{Computed, Inputs, compute},
+    fetch::{InputError, Wanted},
     leases::OpenLease,
     limits::SERVE_TIMEOUT,
     platform::{Platform, timeout},
@@ -47,14 +47,14 @@ pub(super) enum Done {
 
 pub(super) struct Tasks<'a, P, G> {
     core: &'a Core<P, G>,
-    control: libp2p_stream::Control,
+    control: Control,
     fetch: Fuse<LocalBoxFuture<'a, Fetched>>,
     compute: Fuse<LocalBoxFuture<'a, ComputeResult>>,
     serving: FuturesUnordered<LocalBoxFuture<'a, ()>>,
 }
 
 impl<'a, P: Platform, G: Backend> Tasks<'a, P, G> {
-    pub(super) fn new(core: &'a Core<P, G>, control: libp2p_stream::Control) -> Self {
+    pub(super) fn new(core: &'a Core<P, G>, control: Control) -> Self {
         Self { core, control, fetch: Fuse::terminated(), compute: Fuse::terminated(), serving: FuturesUnordered::new() }
     }
 
@@ -122,7 +122,7 @@ impl<'a, P: Platform, G: Backend> Tasks<'a, P, G> {
         let core = self.core;
         self.serving.push(
             async move {
-                match timeout(&core.platform, SERVE_TIMEOUT, serve(stream, &core.outputs)).await {
+                match timeout(&core.platform, SERVE_TIMEOUT, serve_throttled(stream, &core.outputs, &core.up)).await {
                     Some(Ok(served)) => tracing::debug!(output = %served.id.short(), "output fetched"),
                     Some(Err(error)) => tracing::debug!(%error, "output not fetched"),
                     None => tracing::debug!("output not fetched in time"),
@@ -146,19 +146,18 @@ impl<'a, P: Platform, G: Backend> Tasks<'a, P, G> {
 
 async fn input<P: Platform, G: Backend>(
     core: &Core<P, G>,
-    control: &libp2p_stream::Control,
+    control: &Control,
     blob: &'static str,
     id: BlobId,
     max_len: u64,
 ) -> Result<bytes::Bytes, InputError> {
-    if let Some(bytes) = core.cache.borrow_mut().get(&id) {
-        core.stats.borrow_mut().cached_blobs += 1;
-        return Ok(bytes);
+    let input = core.fetcher.fetch(control, Wanted { blob, id, max_len }).await?;
+    let mut stats = core.stats.borrow_mut();
+    if input.fetched == 0 {
+        stats.cached_blobs += 1;
     }
-    let bytes = fetch_input(&core.platform, control.clone(), core.relay.0, blob, id, max_len).await?;
-    core.stats.borrow_mut().fetched_bytes += bytes.len() as u64;
-    core.cache.borrow_mut().insert(id, bytes.clone());
-    Ok(bytes)
+    stats.fetched_bytes += input.fetched;
+    Ok(input.bytes)
 }
 
 pub(super) fn backend_name(backend: proto::Backend) -> &'static str {

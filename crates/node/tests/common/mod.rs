@@ -27,7 +27,7 @@ use shoal_node::{BoxedTransport, Devices, Event, TokioPlatform, Worker, WorkerCo
 use shoal_transport::{
     blob::{Blob, BlobSource, fetch, serve},
     framed::{EnvelopeReader, EnvelopeWriter, session},
-    peer,
+    peer, streams,
 };
 use shoal_wire::{
     envelope::{NodeKey, Signed, Verified},
@@ -85,15 +85,15 @@ pub(crate) struct Relay {
     pub(crate) key: NodeKey,
     pub(crate) address: Multiaddr,
     pub(crate) store: Store,
-    control: libp2p_stream::Control,
+    control: streams::Control,
     sessions: mpsc::UnboundedReceiver<(PeerId, swarm::Stream)>,
 }
 
 impl Relay {
     pub(crate) async fn start() -> Self {
         let keypair = peer::keypair(&RELAY_SEED);
-        let streams = libp2p_stream::Behaviour::new();
-        let mut control = streams.new_control();
+        let streams = streams::Behaviour::new();
+        let control = streams.new_control();
         let mut blob_streams = control.accept(StreamProtocol::new(BLOB_PROTOCOL)).unwrap();
         let mut work_streams = control.accept(StreamProtocol::new(WORK_PROTOCOL)).unwrap();
         let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
@@ -153,7 +153,7 @@ pub(crate) struct Peer {
     pub(crate) reader: EnvelopeReader<ReadHalf<swarm::Stream>>,
     pub(crate) writer: EnvelopeWriter<WriteHalf<swarm::Stream>>,
     pub(crate) key: NodeKey,
-    control: libp2p_stream::Control,
+    control: streams::Control,
 }
 
 impl Peer {

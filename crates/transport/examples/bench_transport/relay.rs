@@ -7,7 +7,7 @@ use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{PeerId, Stream, Transport as _};
-use libp2p_stream::{Behaviour, Control};
+use shoal_transport::streams::{Behaviour, Control};
 use shoal_transport::webrtc::native::{Certificate, Config, Transport};
 use shoal_transport::websocket;
 
@@ -52,7 +52,7 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn answer_commands(mut control: Control, blobs: Blobs) {
+async fn answer_commands(control: Control, blobs: Blobs) {
     let Ok(mut incoming) = control.accept(COMMANDS) else { return };
     while let Some((peer, stream)) = incoming.next().await {
         let (control, blobs) = (control.clone(), blobs.clone());
@@ -82,7 +82,7 @@ async fn answer_command(mut stream: Stream, peer: PeerId, control: Control, blob
     answer.await.map_err(|error| error.to_string())
 }
 
-async fn answer_bytes(mut control: Control) {
+async fn answer_bytes(control: Control) {
     let Ok(mut incoming) = control.accept(BYTES) else { return };
     while let Some((_, stream)) = incoming.next().await {
         tokio::spawn(async move {

@@ -5,7 +5,7 @@ use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::multiaddr::{Multiaddr, Protocol};
 use libp2p::swarm::SwarmEvent;
 use libp2p::{PeerId, Transport as _};
-use libp2p_stream::{Behaviour, Control};
+use shoal_transport::streams::{Behaviour, Control};
 use shoal_transport::webrtc::browser::Transport;
 use shoal_transport::websocket;
 use wasm_bindgen::prelude::wasm_bindgen;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::StreamExt as _;
 use futures::future::try_join_all;
 use libp2p::PeerId;
-use libp2p_stream::Control;
 use shoal_transport::blob::{self, Blob, BlobSource};
+use shoal_transport::streams::Control;
 use shoal_wire::ids::BlobId;
 use shoal_wire::limits::MAX_BLOB_LEN;
 
@@ -62,7 +62,7 @@ fn content(number: u32, len: u32) -> Vec<u8> {
 /// Fetches all at once, a stream each, and returns when the last is there and verified.
 pub(crate) async fn fetch_all(control: &Control, peer: PeerId, ids: &[BlobId]) -> Result<(), String> {
     let fetch_one = |id: BlobId| {
-        let mut control = control.clone();
+        let control = control.clone();
         async move {
             let stream = control.open_stream(peer, BLOBS).await.map_err(|error| error.to_string())?;
             blob::fetch(stream, id, MAX_BLOB_LEN).await.map_err(|error| error.to_string())
@@ -73,7 +73,7 @@ pub(crate) async fn fetch_all(control: &Control, peer: PeerId, ids: &[BlobId]) -
 }
 
 /// Serves whoever asks, each on a task of its own.
-pub(crate) async fn serve_all(mut control: Control, blobs: Blobs, spawn: impl Fn(Transfer)) {
+pub(crate) async fn serve_all(control: Control, blobs: Blobs, spawn: impl Fn(Transfer)) {
     let Ok(mut incoming) = control.accept(BLOBS) else { return };
     while let Some((_, stream)) = incoming.next().await {
         let blobs = blobs.clone();

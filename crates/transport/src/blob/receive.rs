@@ -1,18 +1,26 @@
-//! The receiving end of a transfer.
+//! The receiving end of one stream.
 
-use futures::{AsyncRead, AsyncWrite};
+use std::ops::Range;
+
+use futures::{
+    AsyncRead, AsyncWrite,
+    io::{ReadHalf, WriteHalf},
+};
 use prost::Message as _;
 use shoal_wire::{
     ids::BlobId,
-    limits::{BLOB_GROUP_LEN, INITIAL_BLOB_CREDIT, MAX_BLOB_CREDIT},
-    proto::{BlobCredit, BlobRefusalCode, BlobReply, BlobRequest, blob_reply::Reply},
+    limits::{BLOB_GROUP_LEN, INITIAL_BLOB_CREDIT, MAX_BLOB_SOURCE_LEN, MAX_BLOB_SOURCES},
+    proto::{BlobCredit, BlobHeader, BlobPart, BlobRefusalCode, BlobReply, BlobRequest, blob_reply::Reply},
 };
 
-use super::slice::{SliceDecoder, SliceError};
-use crate::framed::{FramedError, framed};
-
-/// Most bytes set aside on the word of an unverified header; beyond it memory grows with what has been verified.
-const TRUSTED_CAPACITY: u64 = 1024 * 1024;
+use super::{
+    download::{Claim, Download},
+    hashes::GroupHashes,
+    plan::HeaderError,
+    rate::Throttle,
+    slice::{Item, SliceDecoder, SliceError, group_count},
+};
+use crate::framed::{FrameReader, FrameWriter, FramedError, framed};
 
 /// Why a blob did not arrive.
 #[derive(Debug, thiserror::Error)]
@@ -48,13 +56,29 @@ pub enum FetchError {
         /// The caller's limit, bytes.
         limit: u64,
     },
-    /// The header announces less than was verified before.
-    #[error("blob of {size} bytes cannot resume at byte {offset}")]
+    /// The header announces less than what was asked for.
+    #[error("blob of {size} bytes has nothing at byte {offset}")]
     Shrunk {
         /// Announced, bytes.
         size: u64,
-        /// Verified before, bytes.
+        /// Asked for, bytes.
         offset: u64,
+    },
+    /// The header announces another size than was proven, or than another sender says.
+    #[error("blob of {size} bytes, {before} before")]
+    Disputed {
+        /// Announced, bytes.
+        size: u64,
+        /// Proven or announced before, bytes.
+        before: u64,
+    },
+    /// The header names more or longer sources than it may.
+    #[error("{count} sources, the longest of {len} bytes")]
+    Sources {
+        /// How many.
+        count: usize,
+        /// The longest URL, bytes.
+        len: usize,
     },
     /// The sender sent more than it was granted.
     #[error("chunk of {len} bytes with {credit} bytes of credit")]
@@ -69,101 +93,172 @@ pub enum FetchError {
     Slice(#[from] SliceError),
 }
 
-/// A transfer that survives its streams: what was verified stays, and the next stream resumes there.
-#[derive(Debug)]
-pub struct Download {
-    id: BlobId,
-    max_len: u64,
-    window: u64,
-    verified: Vec<u8>,
-    finished: bool,
-}
-
-impl Download {
-    /// Wants a blob of at most `max_len` bytes.
-    pub fn new(id: BlobId, max_len: u64) -> Self {
-        Self { id, max_len, window: INITIAL_BLOB_CREDIT, verified: Vec::new(), finished: false }
-    }
-
-    /// Lets the sender have at most `window` bytes in flight, 1 to [`MAX_BLOB_CREDIT`].
-    pub fn with_window(mut self, window: u64) -> Self {
-        self.window = window.clamp(1, MAX_BLOB_CREDIT);
-        self
-    }
-
-    /// Bytes verified so far.
-    pub fn verified_len(&self) -> u64 {
-        self.verified.len() as u64
-    }
-
-    /// The blob, once [`run`](Self::run) has succeeded.
-    pub fn into_bytes(self) -> Option<Vec<u8>> {
-        self.finished.then_some(self.verified)
-    }
-
-    /// Transfers what is missing over a new stream. After an error, call it again with another stream.
-    pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: S) -> Result<(), FetchError> {
-        if self.finished {
-            return Ok(());
+impl From<HeaderError> for FetchError {
+    fn from(error: HeaderError) -> Self {
+        match error {
+            HeaderError::TooLarge { size, limit } => Self::TooLarge { size, limit },
+            HeaderError::Shrunk { size, offset } => Self::Shrunk { size, offset },
+            HeaderError::Disputed { size, before } => Self::Disputed { size, before },
         }
-        let (mut reader, mut writer) = framed(stream);
-        let offset = self.verified_len();
-        debug_assert!(offset.is_multiple_of(BLOB_GROUP_LEN as u64), "only the last group is shorter");
-        let mut credit = self.window;
-        let request = BlobRequest { id: self.id.to_vec(), offset, credit };
-        writer.send(&request.encode_to_vec()).await?;
-
-        let size = match next_reply(reader.next().await?, offset)? {
-            Reply::Header(header) => header.size,
-            Reply::Refusal(refusal) => return Err(FetchError::Refused(refusal.code())),
-            Reply::Chunk(_) => return Err(FetchError::OutOfOrder { expected: "a header", got: "a chunk" }),
-        };
-        if size > self.max_len {
-            return Err(FetchError::TooLarge { size, limit: self.max_len });
-        }
-        if size <= offset && offset > 0 {
-            return Err(FetchError::Shrunk { size, offset });
-        }
-        let missing = (size - offset).min(TRUSTED_CAPACITY);
-        self.verified.reserve(usize::try_from(missing).expect("at most the trusted capacity"));
-
-        let mut slice = SliceDecoder::new(&self.id, size, offset);
-        // An empty blob has an empty slice: no chunk will come.
-        slice.push(&[], &mut self.verified)?;
-        let mut used = 0;
-        while !slice.is_finished() {
-            let chunk = match next_reply(reader.next().await?, self.verified_len())? {
-                Reply::Chunk(chunk) if !chunk.is_empty() => chunk,
-                Reply::Chunk(_) => return Err(out_of_order("an empty chunk")),
-                Reply::Header(_) => return Err(out_of_order("a header")),
-                Reply::Refusal(_) => return Err(out_of_order("a refusal")),
-            };
-            let len = chunk.len() as u64;
-            credit = credit.checked_sub(len).ok_or(FetchError::CreditExceeded { len, credit })?;
-            slice.push(&chunk, &mut self.verified)?;
-            used += len;
-            // Handed back in halves of the window: few grants, and the sender never runs dry on a healthy link.
-            if used >= self.window / 2 && !slice.is_finished() {
-                writer.send(&BlobCredit { bytes: used }.encode_to_vec()).await?;
-                credit += used;
-                used = 0;
-            }
-        }
-        self.finished = true;
-        // Tells the sender that everything arrived; the blob is whole whether or not it hears it.
-        let _ = writer.close().await;
-        Ok(())
     }
 }
 
 /// Fetches a whole blob of at most `max_len` bytes over one stream.
+///
+/// # Errors
+/// A stream that broke, or a sender that is not honest.
 pub async fn fetch<S>(stream: S, id: BlobId, max_len: u64) -> Result<Vec<u8>, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut download = Download::new(id, max_len);
+    let download = Download::new(id, max_len);
     download.run(stream).await?;
     Ok(download.into_bytes().expect("a run that succeeds finishes the transfer"))
+}
+
+/// Fetches the range of a claim.
+pub(super) async fn receive<S, T>(claim: &mut Claim, stream: S, throttle: &T) -> Result<(), FetchError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: Throttle,
+{
+    let (id, groups) = (claim.id(), claim.groups());
+    let length = if claim.is_open() { 0 } else { (groups.end - groups.start) * BLOB_GROUP_LEN as u64 };
+    let request = BlobRequest {
+        id: id.to_vec(),
+        offset: groups.start * BLOB_GROUP_LEN as u64,
+        credit: claim.window().min(throttle.burst()).max(1),
+        length,
+        part: BlobPart::Unspecified as i32,
+    };
+    let (mut receiver, header) = Receiver::open(stream, request, throttle, claim.verified_len()).await?;
+    let groups = claim.header(header.size)?;
+    claim.name_sources(header.sources);
+    let mut slice = SliceDecoder::new(&id, header.size, &groups, BlobPart::Unspecified);
+    let mut store = |item: Item<'_>| match item {
+        Item::Group { group, bytes } => claim.store(group, bytes),
+        Item::Hash(_) => unreachable!("a whole slice has no bare hashes"),
+    };
+    // An empty blob has an empty slice: no chunk will come.
+    slice.push(&[], &mut store)?;
+    while !slice.is_finished() {
+        let chunk = receiver.next_chunk(|| claim.verified_len()).await?;
+        slice.push(&chunk, &mut store)?;
+        receiver.consumed(chunk.len() as u64, slice.is_finished()).await?;
+    }
+    receiver.close().await;
+    Ok(())
+}
+
+/// Fetches the hash pairs of a whole blob.
+pub(super) async fn receive_hashes<S, T>(
+    stream: S,
+    id: BlobId,
+    max_len: u64,
+    throttle: &T,
+) -> Result<GroupHashes, FetchError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: Throttle,
+{
+    let credit = INITIAL_BLOB_CREDIT.min(throttle.burst()).max(1);
+    let request = BlobRequest { id: id.to_vec(), offset: 0, credit, length: 0, part: BlobPart::Outboard as i32 };
+    let (mut receiver, header) = Receiver::open(stream, request, throttle, 0).await?;
+    let size = header.size;
+    if size > max_len {
+        return Err(FetchError::TooLarge { size, limit: max_len });
+    }
+    let mut hashes = Vec::new();
+    let all: Range<u64> = 0..group_count(size);
+    let mut slice = SliceDecoder::new(&id, size, &all, BlobPart::Outboard);
+    let mut keep = |item: Item<'_>| match item {
+        Item::Hash(hash) => hashes.push(hash),
+        Item::Group { .. } => unreachable!("an outboard has no groups"),
+    };
+    slice.push(&[], &mut keep)?;
+    while !slice.is_finished() {
+        let chunk = receiver.next_chunk(|| 0).await?;
+        slice.push(&chunk, &mut keep)?;
+        receiver.consumed(chunk.len() as u64, slice.is_finished()).await?;
+    }
+    receiver.close().await;
+    Ok(GroupHashes::new(size, hashes))
+}
+
+/// One stream after its request: chunks come in, credit goes out.
+struct Receiver<'a, S, T: Throttle> {
+    reader: FrameReader<ReadHalf<S>>,
+    writer: FrameWriter<WriteHalf<S>>,
+    throttle: &'a T,
+    window: u64,
+    /// Granted and not yet sent by the other end.
+    credit: u64,
+    /// Taken since the last grant.
+    used: u64,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: Throttle> Receiver<'a, S, T> {
+    async fn open(
+        stream: S,
+        request: BlobRequest,
+        throttle: &'a T,
+        verified: u64,
+    ) -> Result<(Self, BlobHeader), FetchError> {
+        let (reader, writer) = framed(stream);
+        let window = request.credit;
+        throttle.pass(window).await;
+        let mut receiver = Self { reader, writer, throttle, window, credit: window, used: 0 };
+        receiver.writer.send(&request.encode_to_vec()).await?;
+        match next_reply(receiver.reader.next().await?, verified)? {
+            Reply::Header(header) => {
+                let len = header.sources.iter().map(String::len).max().unwrap_or(0);
+                let count = header.sources.len();
+                if count > MAX_BLOB_SOURCES || len > MAX_BLOB_SOURCE_LEN {
+                    return Err(FetchError::Sources { count, len });
+                }
+                Ok((receiver, header))
+            }
+            Reply::Refusal(refusal) => Err(FetchError::Refused(refusal.code())),
+            Reply::Chunk(_) => Err(FetchError::OutOfOrder { expected: "a header", got: "a chunk" }),
+        }
+    }
+
+    async fn next_chunk(&mut self, verified: impl FnOnce() -> u64) -> Result<Vec<u8>, FetchError> {
+        let chunk = match next_reply(self.reader.next().await?, verified())? {
+            Reply::Chunk(chunk) if !chunk.is_empty() => chunk,
+            Reply::Chunk(_) => return Err(out_of_order("an empty chunk")),
+            Reply::Header(_) => return Err(out_of_order("a header")),
+            Reply::Refusal(_) => return Err(out_of_order("a refusal")),
+        };
+        let (len, credit) = (chunk.len() as u64, self.credit);
+        self.credit = credit.checked_sub(len).ok_or(FetchError::CreditExceeded { len, credit })?;
+        Ok(chunk)
+    }
+
+    /// A chunk was verified: its bytes are granted again. Handed back in halves of the window: few grants, and the
+    /// sender never runs dry on a healthy link.
+    async fn consumed(&mut self, len: u64, finished: bool) -> Result<(), FetchError> {
+        self.used += len;
+        if self.used >= self.window / 2 && !finished {
+            self.throttle.pass(self.used).await;
+            self.writer.send(&BlobCredit { bytes: self.used }.encode_to_vec()).await?;
+            self.credit += self.used;
+            self.used = 0;
+        }
+        Ok(())
+    }
+
+    /// Tells the sender that everything arrived; the blob is whole whether or not it hears it.
+    async fn close(mut self) {
+        let _ = self.writer.close().await;
+    }
+}
+
+impl<S, T: Throttle> Drop for Receiver<'_, S, T> {
+    fn drop(&mut self) {
+        // What was granted and did not come, as after a short blob, may pass elsewhere.
+        self.throttle.give_back(self.credit);
+    }
 }
 
 fn next_reply(frame: Option<Vec<u8>>, verified: u64) -> Result<Reply, FetchError> {

@@ -1,6 +1,6 @@
 //! The sending end of a transfer.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bao_tree::io::outboard::PreOrderMemOutboard;
 use bytes::Bytes;
@@ -12,7 +12,10 @@ use shoal_wire::{
     proto::{BlobCredit, BlobHeader, BlobRefusal, BlobRefusalCode, BlobReply, BlobRequest, blob_reply::Reply},
 };
 
-use super::slice::{GROUP, SliceEncoder};
+use super::{
+    rate::{Throttle, Unlimited},
+    slice::{GROUP, SliceEncoder, group_count},
+};
 use crate::framed::{FrameReader, FrameWriter, FramedError, framed};
 
 /// A blob in memory with the hash tree needed to send it. Cheap to clone.
@@ -46,6 +49,11 @@ impl Blob {
 pub trait BlobSource {
     /// The blob, if it is here and the peer may have it.
     fn blob(&self, id: &BlobId) -> impl Future<Output = Option<Blob>> + Send;
+
+    /// HTTPS URLs of the same bytes, at most `MAX_BLOB_SOURCES` of `MAX_BLOB_SOURCE_LEN` bytes.
+    fn sources(&self, _blob: &Blob) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Why a transfer did not finish.
@@ -98,6 +106,18 @@ pub async fn serve<S>(stream: S, source: &impl BlobSource) -> Result<Served, Ser
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    serve_throttled(stream, source, &Unlimited).await
+}
+
+/// [`serve`], no faster than `throttle` lets it.
+///
+/// # Errors
+/// As there.
+pub async fn serve_throttled<S, T>(stream: S, source: &impl BlobSource, throttle: &T) -> Result<Served, ServeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: Throttle,
+{
     let (mut reader, mut writer) = framed(stream);
     let frame = reader.next().await?.ok_or(ServeError::Closed { sent: 0 })?;
     let request = BlobRequest::decode(frame.as_slice())?;
@@ -109,13 +129,12 @@ where
         return refuse(&mut writer, id, BlobRefusalCode::NotFound).await;
     };
     let size = blob.bytes.len() as u64;
-    let within = request.offset < size || request.offset == 0;
-    if !within || !request.offset.is_multiple_of(BLOB_GROUP_LEN as u64) {
+    let Some(groups) = group_range(&request, size) else {
         return refuse(&mut writer, id, BlobRefusalCode::BadOffset).await;
-    }
-    reply(&mut writer, Reply::Header(BlobHeader { size })).await?;
+    };
+    reply(&mut writer, Reply::Header(BlobHeader { size, sources: source.sources(&blob) })).await?;
 
-    let mut slice = SliceEncoder::new(&blob.bytes, &blob.outboard, request.offset);
+    let mut slice = SliceEncoder::new(&blob.bytes, &blob.outboard, &groups, request.part());
     let mut item = Bytes::new();
     let mut sent = 0;
     while slice.has_more(&mut item) {
@@ -123,8 +142,9 @@ where
             let frame = reader.next().await?.ok_or(ServeError::Closed { sent })?;
             credit.add(BlobCredit::decode(frame.as_slice())?.bytes)?;
         }
-        let chunk = next_chunk(&mut slice, &mut item, credit.chunk_len());
+        let chunk = next_chunk(&mut slice, &mut item, credit.chunk_len(throttle.burst()));
         let len = chunk.len() as u64;
+        throttle.pass(len).await;
         reply(&mut writer, Reply::Chunk(chunk)).await?;
         credit.0 -= len;
         sent += len;
@@ -132,6 +152,18 @@ where
     writer.close().await?;
     drain(&mut reader, &mut credit).await;
     Ok(Served { id, sent })
+}
+
+/// The groups that a request names, or `None` if it names none that exist.
+fn group_range(request: &BlobRequest, size: u64) -> Option<Range<u64>> {
+    const GROUP_LEN: u64 = BLOB_GROUP_LEN as u64;
+    let within = request.offset < size || request.offset == 0;
+    if !within || !request.offset.is_multiple_of(GROUP_LEN) || !request.length.is_multiple_of(GROUP_LEN) {
+        return None;
+    }
+    let (start, count) = (request.offset / GROUP_LEN, group_count(size));
+    let end = if request.length == 0 { count } else { (start + request.length / GROUP_LEN).min(count) };
+    Some(start..end)
 }
 
 /// Bytes the receiver still wants to be sent.
@@ -147,8 +179,8 @@ impl Credit {
         Ok(())
     }
 
-    fn chunk_len(&self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX).min(MAX_BLOB_CHUNK)
+    fn chunk_len(&self, burst: u64) -> usize {
+        usize::try_from(self.0.min(burst.max(1))).unwrap_or(usize::MAX).min(MAX_BLOB_CHUNK)
     }
 }
 

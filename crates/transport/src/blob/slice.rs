@@ -1,7 +1,7 @@
-//! Bao slices without I/O: from the resume point to the end of the blob, hash pairs and groups in pre-order.
+//! Bao slices without I/O: hash pairs and groups of a range of a blob in pre-order, or its hash pairs alone.
 //!
-//! A slice that reaches the end always holds the last group, so a finished slice also proves the size that the header
-//! only claimed.
+//! A slice that holds the last group also proves the size that the header only claimed: the group's hash covers its
+//! length, and the pairs on the way to it are the right edge of the tree.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use bao_tree::{
 };
 use blake3::hazmat::{self, HasherExt as _};
 use bytes::Bytes;
-use shoal_wire::{ids::BlobId, limits::BLOB_GROUP_LEN};
+use shoal_wire::{ids::BlobId, limits::BLOB_GROUP_LEN, proto::BlobPart};
 
 /// Groups of 2⁴ BLAKE3 chunks of 1 KiB.
 pub(super) const GROUP: BlockSize = BlockSize::from_chunk_log(4);
@@ -32,7 +32,7 @@ pub enum SliceError {
     /// A hash pair does not fit its parent: a wrong tree, or a wrong size in the header.
     #[error("hash pair above byte {offset} does not verify")]
     PairMismatch {
-        /// Bytes of the blob verified before it.
+        /// Where the groups verified before it end, bytes.
         offset: u64,
     },
     /// Bytes after the end of the slice.
@@ -43,10 +43,27 @@ pub enum SliceError {
     },
 }
 
-/// The items of the slice from `offset` (a multiple of the group, below `size`) to the end.
-fn items(size: u64, offset: u64) -> ResponseIter {
-    // An open range that starts within the blob is canonical: nothing lies beyond the end to be cut off.
-    ResponseIter::new(BaoTree::new(size, GROUP), ChunkRanges::from(ChunkNum::full_chunks(offset)..))
+/// Number of groups of a blob of `size` bytes. An empty blob is one empty group: its hash is verified like any other.
+pub(super) fn group_count(size: u64) -> u64 {
+    size.div_ceil(BLOB_GROUP_LEN as u64).max(1)
+}
+
+/// Length of a group of a blob of `size` bytes.
+pub(super) fn group_len(size: u64, group: u64) -> usize {
+    let len = (size - group * BLOB_GROUP_LEN as u64).min(BLOB_GROUP_LEN as u64);
+    usize::try_from(len).expect("a group is small")
+}
+
+/// The items of the slice of `groups`, which begin below the end of the blob.
+fn items(size: u64, groups: &Range<u64>) -> ResponseIter {
+    let chunk = |group: u64| ChunkNum::full_chunks(group * BLOB_GROUP_LEN as u64);
+    // A range that reaches the end is left open: nothing lies beyond it to be cut off, and the last group is whole.
+    let ranges = if groups.end >= group_count(size) {
+        ChunkRanges::from(chunk(groups.start)..)
+    } else {
+        ChunkRanges::from(chunk(groups.start)..chunk(groups.end))
+    };
+    ResponseIter::new(BaoTree::new(size, GROUP), ranges)
 }
 
 /// Produces a slice of a blob held in memory.
@@ -55,11 +72,17 @@ pub(super) struct SliceEncoder<'a> {
     items: ResponseIter,
     bytes: &'a Bytes,
     outboard: &'a PreOrderMemOutboard,
+    part: BlobPart,
 }
 
 impl<'a> SliceEncoder<'a> {
-    pub(super) fn new(bytes: &'a Bytes, outboard: &'a PreOrderMemOutboard, offset: u64) -> Self {
-        Self { items: items(bytes.len() as u64, offset), bytes, outboard }
+    pub(super) fn new(
+        bytes: &'a Bytes,
+        outboard: &'a PreOrderMemOutboard,
+        groups: &Range<u64>,
+        part: BlobPart,
+    ) -> Self {
+        Self { items: items(bytes.len() as u64, groups), bytes, outboard, part }
     }
 }
 
@@ -86,6 +109,7 @@ impl Iterator for SliceEncoder<'_> {
                 let (left, right) = pair.expect("every parent above a group is in the outboard");
                 Bytes::from([*left.as_bytes(), *right.as_bytes()].concat())
             }
+            BaoChunk::Leaf { .. } if self.part == BlobPart::Outboard => Bytes::new(),
             BaoChunk::Leaf { start_chunk, size, .. } => self.bytes.slice(leaf_range(start_chunk, size)),
         })
     }
@@ -96,21 +120,34 @@ fn leaf_range(start_chunk: ChunkNum, size: usize) -> Range<usize> {
     start..start + size
 }
 
+/// What a decoder has verified.
+#[derive(Debug)]
+pub(super) enum Item<'a> {
+    /// A group's bytes.
+    Group { group: u64, bytes: &'a [u8] },
+    /// A group's hash; its bytes come from elsewhere.
+    Hash(blake3::Hash),
+}
+
 /// Verifies a slice as it arrives. Holds at most one item that is not whole yet.
 #[derive(Debug)]
 pub(super) struct SliceDecoder {
     items: ResponseIter,
     next: Option<BaoChunk>,
+    part: BlobPart,
     /// Hashes of the subtrees that are still to come, next on top.
     expected: Vec<blake3::Hash>,
     pending: Vec<u8>,
+    /// Where the groups verified so far end, bytes.
+    at: u64,
 }
 
 impl SliceDecoder {
-    pub(super) fn new(id: &BlobId, size: u64, offset: u64) -> Self {
-        let mut items = items(size, offset);
+    pub(super) fn new(id: &BlobId, size: u64, groups: &Range<u64>, part: BlobPart) -> Self {
+        let mut items = items(size, groups);
         let next = items.next();
-        Self { items, next, expected: vec![blake3::Hash::from_bytes(id.0)], pending: Vec::new() }
+        let expected = vec![blake3::Hash::from_bytes(id.0)];
+        Self { items, next, part, expected, pending: Vec::new(), at: groups.start * BLOB_GROUP_LEN as u64 }
     }
 
     /// Whether the whole slice has been verified.
@@ -118,18 +155,38 @@ impl SliceDecoder {
         self.next.is_none()
     }
 
-    /// Takes received bytes and appends the groups that they complete to `verified`, which ends where the next group
-    /// begins. On an error nothing after the last good group was appended.
-    pub(super) fn push(&mut self, bytes: &[u8], verified: &mut Vec<u8>) -> Result<(), SliceError> {
+    /// Takes received bytes and hands on what they complete. On an error nothing after the last good item was.
+    pub(super) fn push(&mut self, bytes: &[u8], mut verified: impl FnMut(Item<'_>)) -> Result<(), SliceError> {
         self.pending.extend_from_slice(bytes);
         let mut used = 0;
         while let Some(item) = self.next {
             let len = match item {
                 BaoChunk::Parent { .. } => HASH_PAIR_LEN,
+                BaoChunk::Leaf { .. } if self.part == BlobPart::Outboard => 0,
                 BaoChunk::Leaf { size, .. } => size,
             };
             let Some(part) = self.pending.get(used..used + len) else { break };
-            verify(item, part, &mut self.expected, verified)?;
+            let wanted = self.expected.pop().expect("the tree walk has a hash for every item");
+            match item {
+                BaoChunk::Parent { is_root, left, right, .. } => {
+                    let (left_hash, right_hash) = halves(part);
+                    if parent(&left_hash, &right_hash, is_root) != wanted {
+                        return Err(SliceError::PairMismatch { offset: self.at });
+                    }
+                    self.expected.extend(right.then_some(blake3::Hash::from_bytes(right_hash)));
+                    self.expected.extend(left.then_some(blake3::Hash::from_bytes(left_hash)));
+                }
+                BaoChunk::Leaf { .. } if self.part == BlobPart::Outboard => verified(Item::Hash(wanted)),
+                BaoChunk::Leaf { start_chunk, is_root, size, .. } => {
+                    let offset = start_chunk.to_bytes();
+                    let group = offset / BLOB_GROUP_LEN as u64;
+                    if group_hash(group, part, is_root) != wanted {
+                        return Err(SliceError::GroupMismatch { offset });
+                    }
+                    verified(Item::Group { group, bytes: part });
+                    self.at = offset + size as u64;
+                }
+            }
             used += len;
             self.next = self.items.next();
         }
@@ -141,36 +198,9 @@ impl SliceDecoder {
     }
 }
 
-fn verify(
-    item: BaoChunk,
-    part: &[u8],
-    expected: &mut Vec<blake3::Hash>,
-    verified: &mut Vec<u8>,
-) -> Result<(), SliceError> {
-    let wanted = expected.pop().expect("the tree walk has a hash for every item");
-    match item {
-        BaoChunk::Parent { is_root, left, right, .. } => {
-            let (left_hash, right_hash) = part.split_at(HASH_PAIR_LEN / 2);
-            let left_hash: [u8; 32] = left_hash.try_into().expect("half a pair");
-            let right_hash: [u8; 32] = right_hash.try_into().expect("half a pair");
-            if parent(&left_hash, &right_hash, is_root) != wanted {
-                return Err(SliceError::PairMismatch { offset: verified.len() as u64 });
-            }
-            if right {
-                expected.push(right_hash.into());
-            }
-            if left {
-                expected.push(left_hash.into());
-            }
-        }
-        BaoChunk::Leaf { start_chunk, is_root, .. } => {
-            if group(start_chunk, part, is_root) != wanted {
-                return Err(SliceError::GroupMismatch { offset: start_chunk.to_bytes() });
-            }
-            verified.extend_from_slice(part);
-        }
-    }
-    Ok(())
+fn halves(pair: &[u8]) -> ([u8; 32], [u8; 32]) {
+    let (left, right) = pair.split_at(HASH_PAIR_LEN / 2);
+    (left.try_into().expect("half a pair"), right.try_into().expect("half a pair"))
 }
 
 fn parent(left: &[u8; 32], right: &[u8; 32], is_root: bool) -> blake3::Hash {
@@ -181,9 +211,11 @@ fn parent(left: &[u8; 32], right: &[u8; 32], is_root: bool) -> blake3::Hash {
     }
 }
 
-fn group(start_chunk: ChunkNum, bytes: &[u8], is_root: bool) -> blake3::Hash {
+/// What the tree holds for a group; `is_root` if it is the only one of its blob.
+pub(super) fn group_hash(group: u64, bytes: &[u8], is_root: bool) -> blake3::Hash {
     if is_root {
         return blake3::hash(bytes);
     }
-    blake3::Hasher::new().set_input_offset(start_chunk.to_bytes()).update(bytes).finalize_non_root().into()
+    let offset = group * BLOB_GROUP_LEN as u64;
+    blake3::Hasher::new().set_input_offset(offset).update(bytes).finalize_non_root().into()
 }

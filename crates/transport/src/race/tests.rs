@@ -54,10 +54,13 @@ impl libp2p::Transport for Scripted {
     }
 }
 
+/// Each sleep asked for, and what ends it.
+type Sleeps = Arc<Mutex<Vec<(Duration, oneshot::Sender<()>)>>>;
+
 struct Track {
     race: Race<Scripted>,
     dials: Arc<Mutex<Dials>>,
-    sleeps: Arc<Mutex<Vec<(Duration, oneshot::Sender<()>)>>>,
+    sleeps: Sleeps,
     peer: PeerId,
 }
 

@@ -83,6 +83,18 @@ mod tests {
         assert_eq!(Fingerprint::from_multihash(&f.to_multihash()), Some(f));
     }
 
+    /// The test vector of the libp2p specification, `webrtc/webrtc-direct.md`, "Both client and server use SHA-256".
+    #[test]
+    fn the_prologue_is_the_published_one() {
+        let read = |text: &str| Fingerprint::new(hex::decode(text).unwrap().try_into().unwrap());
+        let client = read("3e79af40d6059617a0d83b83a52ce73b0c1f37a72c6043ad2969e2351bdca870");
+        let server = read("30fc9f469c207419dfdd0aab5f27a86c973c94e40548db9375cca2e915973b99");
+        let published = "6c69627032702d7765627274632d6e6f6973653a\
+            12203e79af40d6059617a0d83b83a52ce73b0c1f37a72c6043ad2969e2351bdca870\
+            122030fc9f469c207419dfdd0aab5f27a86c973c94e40548db9375cca2e915973b99";
+        assert_eq!(hex::encode(noise_prologue(client, server)), published);
+    }
+
     #[test]
     fn other_forms_are_refused() {
         let good = Fingerprint::new([0xab; 32]).to_sdp();

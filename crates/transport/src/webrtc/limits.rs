@@ -80,6 +80,15 @@ pub const MAX_DATAGRAM_LEN: usize = 2000;
 /// Receive buffer asked of the system for each socket, in bytes; it grants what it allows. All tabs of a listener share it,
 /// and Linux's default (208 KiB, about 90 full datagrams) overflows at the first burst.
 pub const SOCKET_RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+/// Datagrams handed to the system in one call: the price of a call is spread far enough, and the receiver of the burst gets
+/// to read before the next.
+pub const MAX_SEGMENTS: usize = 32;
+/// Bytes handed to the system in one call: an IP packet's, less its headers.
+pub const MAX_SEND_LEN: usize = 65_535 - 40 - 8;
+/// Bytes of one read: what the system may coalesce into one.
+pub const READ_BUFFER_LEN: usize = 64 * 1024;
+/// Reads in one call. With a socket's buffer of 4 MiB, a few of these empty it.
+pub const READ_BUFFERS: usize = 4;
 /// Datagrams queued for one connection; more are dropped, which SCTP takes for congestion.
 pub const MAX_QUEUED_DATAGRAMS: usize = 512;
 

@@ -6,6 +6,7 @@ use shoal_transport::{
     blob::{Blob, BlobSource, serve},
     framed::{FrameReader, FrameWriter, framed},
     peer::{keypair, node_id},
+    streams,
 };
 use shoal_wire::{
     envelope::{NodeKey, Signed, Verified},
@@ -25,7 +26,7 @@ pub struct Peer {
     pub relay: NodeId,
     relay_peer: PeerId,
     network: String,
-    control: libp2p_stream::Control,
+    control: streams::Control,
     swarm: tokio::task::JoinHandle<()>,
 }
 
@@ -40,11 +41,11 @@ impl Peer {
         let join = &api.ready.join;
         let address: Multiaddr = join.addresses.iter().find(|a| a.contains("/tcp/")).unwrap().parse().unwrap();
         let relay_peer = shoal_transport::peer::peer_id(&join.relay).unwrap();
-        let mut swarm: Swarm<libp2p_stream::Behaviour> = SwarmBuilder::with_existing_identity(keypair(&[seed; 32]))
+        let mut swarm: Swarm<streams::Behaviour> = SwarmBuilder::with_existing_identity(keypair(&[seed; 32]))
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .unwrap()
-            .with_behaviour(|_| libp2p_stream::Behaviour::new())
+            .with_behaviour(|_| streams::Behaviour::new())
             .unwrap()
             .with_swarm_config(|config| config.with_idle_connection_timeout(PATIENCE))
             .build();

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use str0m::net::Transmit;
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::connection::Connection;
 use super::error::CloseReason;
 use super::session::Output;
-use crate::webrtc::limits::{MAX_DATAGRAM_LEN, MAX_QUEUED_DATAGRAMS};
+use super::udp::{ReadBuffers, Socket};
+use crate::webrtc::limits::MAX_QUEUED_DATAGRAMS;
 
 /// Datagrams handled or made in one go before others may use the session again.
 const BATCH: usize = 64;
@@ -29,14 +29,13 @@ pub(super) fn datagram_queue() -> (mpsc::Sender<Datagram>, mpsc::Receiver<Datagr
 }
 
 /// Drives `connection` until it is over.
-pub(super) async fn run(connection: Arc<Connection>, socket: Arc<UdpSocket>, mut datagrams: mpsc::Receiver<Datagram>) {
+pub(super) async fn run(connection: Arc<Connection>, socket: Arc<Socket>, mut datagrams: mpsc::Receiver<Datagram>) {
     let failed = FailOnDrop(connection.clone());
     let mut queue = Vec::with_capacity(BATCH);
+    let mut together = Vec::new();
     loop {
         let next = poll_outputs(&connection, &mut queue);
-        for transmit in queue.drain(..) {
-            send(&socket, &transmit).await;
-        }
+        socket.send(&mut queue, &mut together).await;
         let timeout = match next {
             Next::More => continue,
             Next::Closed => break,
@@ -97,27 +96,21 @@ fn handle_datagrams(
     }
 }
 
-/// A datagram that cannot be sent is lost, as datagrams may be; the protocol above notices.
-async fn send(socket: &UdpSocket, transmit: &Transmit) {
-    if let Err(error) = socket.send_to(&transmit.contents, transmit.destination).await {
-        tracing::trace!(%error, destination = %transmit.destination, "datagram not sent");
-    }
-}
-
 /// Reads a socket that serves one connection alone, until nobody wants its datagrams.
-pub(super) async fn pump(socket: Arc<UdpSocket>, remote: SocketAddr, datagrams: mpsc::Sender<Datagram>) {
-    let mut buf = vec![0; MAX_DATAGRAM_LEN];
+pub(super) async fn pump(socket: Arc<Socket>, remote: SocketAddr, datagrams: mpsc::Sender<Datagram>) {
+    let mut buffers = ReadBuffers::new();
     loop {
         let received = tokio::select! {
-            received = socket.recv_from(&mut buf) => received,
+            received = socket.receive(&mut buffers) => received,
             () = datagrams.closed() => return,
         };
         match received {
-            // A full queue drops datagrams, as the network would.
-            Ok((len, source)) if source == remote => {
-                let _ = datagrams.try_send(Datagram { source, bytes: buf[..len].to_vec() });
+            Ok(()) => {
+                for (source, bytes) in buffers.datagrams().filter(|(source, _)| *source == remote) {
+                    // A full queue drops datagrams, as the network would.
+                    let _ = datagrams.try_send(Datagram { source, bytes: bytes.to_vec() });
+                }
             }
-            Ok(_) => {}
             Err(error) if is_passing(&error) => {}
             Err(error) => return tracing::warn!(%error, "UDP socket failed"),
         }

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::certificate::Certificate;
@@ -14,9 +13,9 @@ use super::connection::Connection;
 use super::driver::{self, Datagram};
 use super::router::{Route, Router, SessionId};
 use super::session::Session;
+use super::udp::{ReadBuffers, Socket};
 use crate::webrtc::credentials::Credentials;
 use crate::webrtc::fingerprint::Fingerprint;
-use crate::webrtc::limits::MAX_DATAGRAM_LEN;
 
 /// A connection whose channel 0 is open, ready for the Noise handshake.
 pub(super) struct Incoming {
@@ -48,7 +47,7 @@ enum Notice {
 
 /// Serves `socket` until `incoming` is closed and the last connection over.
 pub(super) async fn run(
-    socket: Arc<UdpSocket>,
+    socket: Arc<Socket>,
     local: SocketAddr,
     certificate: Certificate,
     incoming: mpsc::Sender<Incoming>,
@@ -64,15 +63,15 @@ pub(super) async fn run(
         incoming,
         notices,
     };
-    let mut buf = vec![0; MAX_DATAGRAM_LEN];
+    let mut buffers = ReadBuffers::new();
     loop {
         let accepting = !listener.incoming.is_closed();
         if !accepting && listener.router.len() == 0 {
             return;
         }
         tokio::select! {
-            received = socket.recv_from(&mut buf) => match received {
-                Ok((len, source)) => listener.handle_datagram(source, &buf[..len]),
+            received = socket.receive(&mut buffers) => match received {
+                Ok(()) => buffers.datagrams().for_each(|(source, bytes)| listener.handle_datagram(source, bytes)),
                 Err(error) if driver::is_passing(&error) => {}
                 Err(error) => return tracing::error!(%error, %local, "UDP socket failed, the listener stops"),
             },
@@ -86,7 +85,7 @@ struct Listener {
     router: Router,
     queues: HashMap<SessionId, mpsc::Sender<Datagram>>,
     next_id: SessionId,
-    socket: Arc<UdpSocket>,
+    socket: Arc<Socket>,
     local: SocketAddr,
     certificate: Certificate,
     incoming: mpsc::Sender<Incoming>,

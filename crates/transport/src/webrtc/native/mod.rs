@@ -16,6 +16,7 @@ mod session_stream;
 #[cfg(test)]
 mod session_tests;
 mod transport;
+mod udp;
 
 pub use certificate::{Certificate, CertificateError};
 pub use connection::{Muxer, Substream};

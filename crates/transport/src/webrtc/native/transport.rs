@@ -23,6 +23,7 @@ use super::driver;
 use super::error::Error;
 use super::listener::{self, Incoming};
 use super::session::Session;
+use super::udp::Socket;
 use crate::webrtc::address::{ListenerAddress, bind_address, parse_bind_address};
 use crate::webrtc::credentials::Version;
 use crate::webrtc::fingerprint::Fingerprint;
@@ -225,13 +226,13 @@ impl Drop for CloseOnDrop {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
     if let Err(error) = socket2::SockRef::from(&socket).set_recv_buffer_size(SOCKET_RECEIVE_BUFFER) {
         tracing::debug!(%error, "the receive buffer stays as it is");
     }
-    UdpSocket::from_std(socket)
+    Socket::new(UdpSocket::from_std(socket)?)
 }
 
 /// The local address from which `remote` is reached. Connecting a UDP socket sends nothing.

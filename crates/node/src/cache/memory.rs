@@ -6,7 +6,7 @@ use bytes::Bytes;
 use shoal_wire::ids::BlobId;
 
 #[derive(Debug)]
-pub(crate) struct BlobCache {
+pub(super) struct MemoryCache {
     limit: u64,
     held: u64,
     clock: u64,
@@ -19,13 +19,13 @@ struct Entry {
     used: u64,
 }
 
-impl BlobCache {
+impl MemoryCache {
     /// Holds at most `limit` bytes of blobs.
-    pub(crate) fn new(limit: u64) -> Self {
+    pub(super) fn new(limit: u64) -> Self {
         Self { limit, held: 0, clock: 0, blobs: HashMap::new() }
     }
 
-    pub(crate) fn get(&mut self, id: &BlobId) -> Option<Bytes> {
+    pub(super) fn get(&mut self, id: &BlobId) -> Option<Bytes> {
         self.clock += 1;
         let entry = self.blobs.get_mut(id)?;
         entry.used = self.clock;
@@ -33,7 +33,7 @@ impl BlobCache {
     }
 
     /// Keeps a blob that was verified. One larger than the whole cache is not kept.
-    pub(crate) fn insert(&mut self, id: BlobId, bytes: Bytes) {
+    pub(super) fn insert(&mut self, id: BlobId, bytes: Bytes) {
         let len = bytes.len() as u64;
         if len > self.limit || self.blobs.contains_key(&id) {
             return;
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_blob_goes_first() {
-        let mut cache = BlobCache::new(100);
+        let mut cache = MemoryCache::new(100);
         cache.insert(id(1), vec![1; 40].into());
         cache.insert(id(2), vec![2; 40].into());
         assert!(cache.get(&id(1)).is_some());
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_blob_larger_than_the_cache_evicts_nothing() {
-        let mut cache = BlobCache::new(100);
+        let mut cache = MemoryCache::new(100);
         cache.insert(id(1), vec![1; 100].into());
         cache.insert(id(2), vec![2; 101].into());
         assert!(cache.get(&id(1)).is_some() && cache.get(&id(2)).is_none());
