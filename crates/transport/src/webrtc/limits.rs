@@ -33,8 +33,8 @@ pub const MAX_UNREAD_PER_CONNECTION: usize = 8 * 1024 * 1024;
 pub const MAX_STREAMS: usize = 256;
 
 /// Fewest bytes in flight (written, not acknowledged) over all streams of a native side's connection. On loopback and in a
-/// local network more gains nothing, and bursts overflow the browser's socket, which costs a second (the shortest SCTP
-/// retransmission timeout) each time.
+/// local network more gains nothing, and bursts overflow the browser's socket, which costs the shortest SCTP
+/// retransmission timeout each time.
 pub const MIN_SEND_WINDOW: usize = 64 * 1024;
 /// Most bytes in flight over all streams of a native side's connection; they are kept in memory until acknowledged. At
 /// 100 ms round trip this carries 80 Mbit/s.

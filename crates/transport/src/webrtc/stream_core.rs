@@ -11,7 +11,7 @@
 //!    [`super::limits::FIN_ACK_TIMEOUT`] after the application let go at the latest.
 //!
 //! Who closes matters, because a channel's id may be used again only after both directions were reset (RFC 8831, section
-//! 6.7): sctp-proto 0.10.8, when it resets first, resets a second time in reply to the peer's reset, which may then hit a
+//! 6.7): sctp-proto 0.10.8 as published, when it resets first, resets a second time in reply to the peer's reset, which may then hit a
 //! new stream of the same id. Browsers reset once; so the browser, who is always the dialler, goes first.
 //!
 //! The states follow QUIC's two independent halves (RFC 9000, section 3), with FIN_ACK so that no channel is closed under
