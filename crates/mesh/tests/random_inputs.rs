@@ -221,8 +221,8 @@ impl Model {
             self.feed(Input::WorkerJoined { worker: *worker, profile: gpu(*worker), strikes: Strikes::default() });
         }
         let mut idle = 0;
+        let mut outputs = Vec::new();
         while !self.active.is_empty() {
-            let mut outputs = Vec::new();
             for worker in &honest {
                 outputs.extend(self.feed(Input::LeaseRequest { worker: *worker, max_units: 2 }));
             }
@@ -246,7 +246,8 @@ impl Model {
             }
             if let Some(timeout) = self.driver.coordinator.next_timeout() {
                 self.driver.now = timeout;
-                self.feed(Input::Tick);
+                // Who waited is granted a lease here too, and would lapse if nobody answered.
+                outputs = self.feed(Input::Tick);
             }
         }
         assert_eq!(self.driver.coordinator.active_jobs().count(), 0);
