@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Pipe, Store, pipe, sample};
+use common::{Pipe, Store, forward, pipe, sample};
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _};
 use prost::Message as _;
 use shoal_transport::{
@@ -62,8 +62,8 @@ async fn a_larger_blob_than_allowed_is_refused_by_its_header() {
 
 /// Copies a sender's bytes to a receiver, flipping one bit of one byte, until `limit` bytes were copied.
 async fn relay_with_fault(from: Pipe, to: Pipe, flip: Option<usize>, limit: usize) {
-    let (mut from_read, mut from_write) = from.split();
-    let (mut to_read, mut to_write) = to.split();
+    let (mut from_read, from_write) = from.split();
+    let (to_read, mut to_write) = to.split();
     let down = async {
         let mut buffer = [0; 4096];
         let mut at = 0;
@@ -83,15 +83,7 @@ async fn relay_with_fault(from: Pipe, to: Pipe, flip: Option<usize>, limit: usiz
         }
         let _ = to_write.close().await;
     };
-    let up = async {
-        let mut buffer = [0; 4096];
-        while let Ok(len @ 1..) = to_read.read(&mut buffer).await {
-            if from_write.write_all(&buffer[..len]).await.is_err() {
-                break;
-            }
-        }
-        let _ = from_write.close().await;
-    };
+    let up = forward(to_read, from_write);
     futures::future::select(Box::pin(down), Box::pin(up)).await;
 }
 

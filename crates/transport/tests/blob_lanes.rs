@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
 };
 
-use common::{Pipe, Store, pipe, sample};
+use common::{Pipe, Store, forward, pipe, sample};
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, stream::FuturesUnordered};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -31,8 +31,8 @@ const PIECE: usize = PIECE_GROUPS as usize * BLOB_GROUP_LEN;
 
 /// A link that breaks after so many bytes towards the receiver; returns what it carried.
 async fn link(from: Pipe, to: Pipe, limit: usize) -> usize {
-    let (mut from_read, mut from_write) = from.split();
-    let (mut to_read, mut to_write) = to.split();
+    let (mut from_read, from_write) = from.split();
+    let (to_read, mut to_write) = to.split();
     let carried = Cell::new(0);
     let down = async {
         let mut buffer = [0; 16 * 1024];
@@ -46,15 +46,7 @@ async fn link(from: Pipe, to: Pipe, limit: usize) -> usize {
         }
         let _ = to_write.close().await;
     };
-    let up = async {
-        let mut buffer = [0; 4096];
-        while let Ok(len @ 1..) = to_read.read(&mut buffer).await {
-            if from_write.write_all(&buffer[..len]).await.is_err() {
-                break;
-            }
-        }
-        let _ = from_write.close().await;
-    };
+    let up = forward(to_read, from_write);
     if let futures::future::Either::Left(((), up)) = futures::future::select(Box::pin(down), Box::pin(up)).await
         && carried.get() < limit
     {

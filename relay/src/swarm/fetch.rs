@@ -12,8 +12,8 @@ use shoal_wire::{ids::BlobId, version::BLOB_PROTOCOL};
 
 use crate::context::Context;
 
-/// Streams tried in a row that bring nothing new. A worker that computes on its only thread drops streams that come
-/// together, and takes the next one a moment later.
+/// Streams tried in a row that bring nothing new. A worker serves a few blobs at once and drops the streams beyond them, but
+/// takes the next one a moment later.
 const MAX_FRUITLESS_ATTEMPTS: u32 = 8;
 
 /// Pause before the second attempt; doubles with each fruitless one, up to some seconds with the limit above.

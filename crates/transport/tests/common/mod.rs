@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use futures::{AsyncRead, AsyncWrite};
+use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use shoal_transport::blob::{Blob, BlobSource};
 use shoal_wire::ids::BlobId;
 
@@ -11,6 +11,17 @@ use shoal_wire::ids::BlobId;
 pub fn pipe() -> (Pipe, Pipe) {
     let (a, b) = tokio::io::duplex(16 * 1024);
     (Pipe(a), Pipe(b))
+}
+
+/// Copies until either end is gone.
+pub async fn forward(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let mut buffer = [0; 4096];
+    while let Ok(len @ 1..) = from.read(&mut buffer).await {
+        if to.write_all(&buffer[..len]).await.is_err() {
+            break;
+        }
+    }
+    let _ = to.close().await;
 }
 
 pub struct Pipe(tokio::io::DuplexStream);
