@@ -97,6 +97,7 @@ async fn configure(args: &WorkArgs, seed: [u8; 32]) -> Result<WorkerConfig, CliE
         ClassArg::Exact => Class::Exact,
         ClassArg::Tolerant => Class::Tolerant,
     };
+    config.loopback_sources = config.is_relay_here();
     config.stored_bytes = args.cache_bytes.unwrap_or(config.stored_bytes);
     (config.max_down, config.max_up) = (args.max_down, args.max_up);
     config.classes = args.classes.iter().map(class).collect();

@@ -13,9 +13,12 @@ use shoal_transport::{
     blob::{Blob, BlobSource, serve},
     peer::node_id,
 };
-use shoal_wire::{ids::BlobId, limits::MAX_BLOB_STREAMS_PER_PEER};
+use shoal_wire::{
+    ids::BlobId,
+    limits::{INITIAL_BLOB_CREDIT, MAX_BLOB_STREAMS_PER_PEER},
+};
 
-use crate::context::Context;
+use crate::{config::SourceTemplate, context::Context};
 
 /// Longest transfer: the largest blob at 2 Mbit/s. Whoever is slower resumes.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(1200);
@@ -23,9 +26,13 @@ const TRANSFER_TIMEOUT: Duration = Duration::from_secs(1200);
 /// Blobs kept hashed in memory, bytes: the parameters of the current rounds, which every worker fetches.
 const CACHE_LEN: usize = 128 * 1024 * 1024;
 
-/// Takes blob requests for ever.
-pub(super) async fn accept(mut incoming: IncomingStreams, context: Arc<Context>) {
-    let source = Arc::new(Source { context, cache: Mutex::default() });
+/// Smallest blob that sources are named for, bytes. The relay sends the first quarter of this and the hashes in any case,
+/// before a worker has heard of a source, and a connection to one costs several round trips.
+const MIN_SOURCED_LEN: u64 = 4 * INITIAL_BLOB_CREDIT;
+
+/// Takes blob requests for ever. Workers are told of `templates`.
+pub(super) async fn accept(mut incoming: IncomingStreams, context: Arc<Context>, templates: Vec<SourceTemplate>) {
+    let source = Arc::new(Source { context, templates, cache: Mutex::default() });
     let open: Arc<Mutex<HashMap<PeerId, usize>>> = Arc::default();
     while let Some((peer, stream)) = incoming.next().await {
         // Whoever has no session gets nothing: the blobs of a private swarm are private.
@@ -69,6 +76,7 @@ fn leave(open: &Mutex<HashMap<PeerId, usize>>, peer: PeerId) {
 
 struct Source {
     context: Arc<Context>,
+    templates: Vec<SourceTemplate>,
     /// Oldest first.
     cache: Mutex<VecDeque<Blob>>,
 }
@@ -88,6 +96,13 @@ impl BlobSource for Source {
         let blob = tokio::task::spawn_blocking(move || Blob::new(bytes)).await.expect("hashing does not panic");
         self.keep(blob.clone());
         Some(blob)
+    }
+
+    fn sources(&self, blob: &Blob) -> Vec<String> {
+        if (blob.bytes().len() as u64) < MIN_SOURCED_LEN {
+            return Vec::new();
+        }
+        self.templates.iter().map(|template| template.url(&blob.id())).collect()
     }
 }
 

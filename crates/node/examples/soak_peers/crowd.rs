@@ -13,8 +13,9 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     arguments::Arguments,
     cast::{Act, Part},
+    lines,
     peer::{self, Visited},
-    lines, say,
+    say,
 };
 
 /// What everybody fetches, and its length in bytes.
@@ -113,7 +114,11 @@ async fn timed(visit: &Visited<'_>, wanted: Option<Wanted>) -> Result<Option<f64
     let Some((blob, len)) = wanted else { return Ok(None) };
     let start = Instant::now();
     let bytes = visit.fetch(blob, len).await.map_err(|error| error.to_string())?;
-    if bytes.len() as u64 == len { Ok(Some(start.elapsed().as_secs_f64())) } else { Err(format!("{} bytes", bytes.len())) }
+    if bytes.len() as u64 == len {
+        Ok(Some(start.elapsed().as_secs_f64()))
+    } else {
+        Err(format!("{} bytes", bytes.len()))
+    }
 }
 
 #[derive(Default)]

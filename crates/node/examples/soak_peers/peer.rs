@@ -107,7 +107,9 @@ async fn stay(visit: &Visited<'_>, act: Act, blob: Option<BlobId>, standing: imp
         Act::Trickle => {
             standing();
             let fetched = visit.fetch(blob()?, MAX_BLOB).await;
-            return Err(fetched.map_or_else(|error| error.to_string(), |_| "a trickle brought the whole blob".to_owned()));
+            return Err(
+                fetched.map_or_else(|error| error.to_string(), |_| "a trickle brought the whole blob".to_owned())
+            );
         }
         Act::Idle | Act::Cut | Act::Stalled => {}
     }
