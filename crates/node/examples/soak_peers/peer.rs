@@ -6,7 +6,10 @@ use futures::io::{ReadHalf, WriteHalf};
 use libp2p::{StreamProtocol, swarm::Stream};
 use prost::Message as _;
 use shoal_compute::CpuBackend;
-use shoal_node::{Devices, HttpClient, TokioPlatform, Visit, Worker, WorkerConfig};
+use shoal_node::{
+    Devices, HttpClient, TokioPlatform, Visit, Worker, WorkerConfig,
+    limits::{FETCH_RETRY, MAX_FRUITLESS_ATTEMPTS},
+};
 use shoal_transport::framed::{FrameReader, FrameWriter, framed};
 use shoal_wire::{
     ids::BlobId,
@@ -101,7 +104,7 @@ async fn stay(visit: &Visited<'_>, act: Act, blob: Option<BlobId>, standing: imp
     match act {
         Act::NoCredit | Act::Deaf => {
             for _ in 0..STREAMS {
-                held.push(begin(visit, blob()?, act).await?);
+                held.push(begin_again(visit, blob()?, act).await?);
             }
         }
         Act::Trickle => {
@@ -118,6 +121,19 @@ async fn stay(visit: &Visited<'_>, act: Act, blob: Option<BlobId>, standing: imp
 }
 
 type Halves = (FrameReader<ReadHalf<Stream>>, FrameWriter<WriteHalf<Stream>>);
+
+/// Tries a few times, as workers do: a relay drops blob streams until its engine has heard of the session, which may be after
+/// the welcome.
+async fn begin_again(visit: &Visited<'_>, blob: BlobId, act: Act) -> Result<Halves, String> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match begin(visit, blob, act).await {
+            Err(_) if attempt < MAX_FRUITLESS_ATTEMPTS => tokio::time::sleep(FETCH_RETRY * attempt).await,
+            begun => return begun,
+        }
+    }
+}
 
 /// Asks for a blob, and reads its beginning if it reads at all.
 async fn begin(visit: &Visited<'_>, blob: BlobId, act: Act) -> Result<Halves, String> {

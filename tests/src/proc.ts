@@ -1,0 +1,26 @@
+/** What Linux says of a process in /proc: processor time, memory, descriptors. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Linux counts processor time in hundredths of a second, whatever the kernel's own clock does. */
+const MS_PER_TICK = 10;
+
+/** Milliseconds of processor time used so far, all threads, user and system. */
+export function cpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
+  // The name, in parentheses, may contain anything; the fields after it are numbered from 3.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ticks = (number: number): number => Number(fields[number - 3]);
+  return (ticks(14) + ticks(15)) * MS_PER_TICK;
+}
+
+/** Bytes of memory: all that is resident, and what of it belongs to no file. */
+export function memory(pid: number): { readonly resident: number; readonly anonymous: number } {
+  const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
+  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
+  return { resident: field('VmRSS'), anonymous: field('RssAnon') };
+}
+
+/** Open descriptors: sockets, files, pipes. */
+export function descriptors(pid: number): number {
+  return readdirSync(`/proc/${String(pid)}/fd`).length;
+}
