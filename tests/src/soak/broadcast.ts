@@ -33,20 +33,22 @@ async function once(peers: number, seed: number, bytes: Uint8Array, server: Stat
     const blob = { id: await relay.api.putBlob(bytes), length: BLOB_LENGTH };
     const crowd = await Peers.crowd(relay, { seed, peers, sources: server !== null });
     log.say(`${String(peers)} peers are there`);
-    const look = async (): Promise<{ blobs: number; streams: number; cpu: number }> => {
+    const look = async (): Promise<{ blobs: number; streams: number }> => {
       const metrics = new Metrics(await relay.api.metrics());
       const out = { direction: 'out' };
-      return { blobs: metrics.sum('blob_bytes_total', out), streams: metrics.sum('connection_bytes_total', out), cpu: cpuMs(relay.pid) };
+      return { blobs: metrics.sum('blob_bytes_total', out), streams: metrics.sum('connection_bytes_total', out) };
     };
     const before = await look();
+    const cpuBefore = cpuMs(relay.pid);
     const round = await crowd.fetch(blob);
-    const after = await look();
+    const cpuSeconds = (cpuMs(relay.pid) - cpuBefore) / 1000;
     for (const failure of crowd.failed()) report.fault(`a peer failed: ${failure}`);
+    // The relay counts a transfer when its stream has ended.
     await crowd.leave();
+    const after = await look();
 
     const subject = `${String(peers)} peers, ${server === null ? 'relay alone' : 'with an HTTP source'}`;
     const delivered = round.seconds.length * BLOB_LENGTH;
-    const cpuSeconds = (after.cpu - before.cpu) / 1000;
     report.add('20 MiB to everybody', subject, round.wall_s, 's wall');
     report.add('20 MiB to everybody', subject, delivered / 1e6 / round.wall_s, 'MB/s');
     report.add('20 MiB to one of them, median', subject, median(round.seconds), 's');

@@ -11,7 +11,7 @@ pub(crate) enum Act {
     Idle,
     /// Has begun several blobs and grants no more credit.
     NoCredit,
-    /// Has granted much credit and reads nothing.
+    /// Has granted much credit and reads nothing of what comes.
     Deaf,
     /// Fetches a blob at 4 KiB/s, as a worker with a limit does.
     Trickle,

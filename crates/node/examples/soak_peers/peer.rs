@@ -135,22 +135,21 @@ async fn begin_again(visit: &Visited<'_>, blob: BlobId, act: Act) -> Result<Halv
     }
 }
 
-/// Asks for a blob, and reads its beginning if it reads at all.
+/// Asks for a blob and reads its beginning.
 async fn begin(visit: &Visited<'_>, blob: BlobId, act: Act) -> Result<Halves, String> {
     let stream = visit.control().open_stream(visit.relay(), StreamProtocol::new(BLOB_PROTOCOL)).await;
     let (mut reader, mut writer) = framed(stream.map_err(|error| error.to_string())?);
     let credit = if act == Act::Deaf { DEAF_CREDIT } else { INITIAL_BLOB_CREDIT };
     let request = BlobRequest { id: blob.0.to_vec(), credit, ..BlobRequest::default() };
     writer.send(&request.encode_to_vec()).await.map_err(|error| error.to_string())?;
-    if act == Act::NoCredit {
-        for expected in ["header", "chunk"] {
-            let frame = reader.next().await.map_err(|error| error.to_string())?;
-            let frame = frame.ok_or_else(|| format!("no {expected}: the stream ended"))?;
-            let reply = BlobReply::decode(frame.as_slice()).map_err(|error| error.to_string())?.reply;
-            match (expected, reply) {
-                ("header", Some(Reply::Header(_))) | ("chunk", Some(Reply::Chunk(_))) => {}
-                (_, reply) => return Err(format!("no {expected} but {reply:?}")),
-            }
+    // Even the deaf wait for the header: it says that they were understood.
+    let expected: &[&str] = if act == Act::Deaf { &["header"] } else { &["header", "chunk"] };
+    for expected in expected {
+        let frame = reader.next().await.map_err(|error| error.to_string())?;
+        let frame = frame.ok_or_else(|| format!("no {expected}: the stream ended"))?;
+        match (*expected, BlobReply::decode(frame.as_slice()).map_err(|error| error.to_string())?.reply) {
+            ("header", Some(Reply::Header(_))) | ("chunk", Some(Reply::Chunk(_))) => {}
+            (_, reply) => return Err(format!("no {expected} but {reply:?}")),
         }
     }
     Ok((reader, writer))
