@@ -1,5 +1,5 @@
 /** What Linux says of a process in /proc: processor time, memory, descriptors. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** Linux counts processor time in hundredths of a second, whatever the kernel's own clock does. */
 const MS_PER_TICK = 10;
@@ -20,7 +20,16 @@ export function memory(pid: number): { readonly resident: number; readonly anony
   return { resident: field('VmRSS'), anonymous: field('RssAnon') };
 }
 
-/** Open descriptors: sockets, files, pipes. */
-export function descriptors(pid: number): number {
-  return readdirSync(`/proc/${String(pid)}/fd`).length;
+/** Open descriptors (sockets, files, pipes), without those of files whose path begins with `except`. */
+export function descriptors(pid: number, except?: string): number {
+  const folder = `/proc/${String(pid)}/fd`;
+  const counts = (descriptor: string): boolean => {
+    try {
+      return except === undefined || !readlinkSync(`${folder}/${descriptor}`).startsWith(except);
+    } catch {
+      // Closed since it was listed.
+      return false;
+    }
+  };
+  return readdirSync(folder).filter(counts).length;
 }

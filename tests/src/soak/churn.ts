@@ -2,6 +2,7 @@
  * Connections made and dropped, half of them rudely: what do they leave behind? A batch that does not count warms the relay
  * up (its allocator, its pool of database connections); what the later ones add is growth for each connection.
  */
+import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { startBrowser, Tab } from '../browser.ts';
 import { Metrics } from '../metrics.ts';
@@ -138,7 +139,12 @@ interface Resources {
 }
 
 function resources(relay: Relay): Resources {
-  return { ...memory(relay.pid), descriptors: descriptors(relay.pid) };
+  return { ...memory(relay.pid), descriptors: openBesideDatabase(relay) };
+}
+
+/** The database's pool opens what it needs at its first busy moment, up to a handful, and keeps it. */
+function openBesideDatabase(relay: Relay): number {
+  return descriptors(relay.pid, join(relay.dir, 'data/relay.sqlite'));
 }
 
 /** Waits until the relay has forgotten everybody, and has no more descriptors than `allowed`. */
@@ -146,7 +152,7 @@ async function settled(relay: Relay, allowed: number | null, report: Report): Pr
   await sleep(QUIET_MS);
   const look = async (): Promise<{ workers: number; connections: number; descriptors: number }> => {
     const metrics = new Metrics(await relay.api.metrics());
-    return { workers: metrics.sum('workers'), connections: metrics.sum('connections'), descriptors: descriptors(relay.pid) };
+    return { workers: metrics.sum('workers'), connections: metrics.sum('connections'), descriptors: openBesideDatabase(relay) };
   };
   const isSettled = (seen: Awaited<ReturnType<typeof look>>): boolean =>
     seen.workers === 0 && seen.connections === 0 && (allowed === null || seen.descriptors <= allowed);
