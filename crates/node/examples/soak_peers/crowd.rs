@@ -56,10 +56,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let mut lines = lines();
     let mut number = 0;
     while let Some(line) = lines.recv().await {
-        let Some((blob, small)) = parse(&line)? else { break };
         number += 1;
+        let Some(next) = parse(&line, number)? else { break };
         let start = Instant::now();
-        rounds.send_replace(Some(Round { number, blob: Some(blob), small }));
+        rounds.send_replace(Some(next));
         let gathered = gather(&mut arriving, arguments.peers - failed.len() as u64).await;
         failed.extend(gathered.failed.clone());
         say(&json!({
@@ -73,17 +73,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// `None` is the end.
-fn parse(line: &str) -> Result<Option<(Wanted, Option<Wanted>)>, Box<dyn Error>> {
+/// The round that a line asks for; `None` is the end.
+fn parse(line: &str, number: u64) -> Result<Option<Round>, Box<dyn Error>> {
     let words: Vec<&str> = line.split(' ').collect();
-    Ok(match words[..] {
-        ["fetch", blob, len] => Some(((blob.parse()?, len.parse()?), None)),
+    let (blob, small) = match words[..] {
+        ["fetch", blob, len] => ((blob.parse()?, len.parse()?), None),
         ["fetch", blob, len, small, small_len] => {
-            Some(((blob.parse()?, len.parse()?), Some((small.parse()?, small_len.parse()?))))
+            ((blob.parse()?, len.parse()?), Some((small.parse()?, small_len.parse()?)))
         }
-        ["leave"] => None,
+        ["leave"] => return Ok(None),
         _ => return Err(format!("unknown: {line}").into()),
-    })
+    };
+    Ok(Some(Round { number, blob: Some(blob), small }))
 }
 
 /// One peer, from its hello to the end.
