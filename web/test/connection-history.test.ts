@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatAge, formatBytes, formatMillis } from '../src/lib/format.ts';
-import { extend, KEPT, NO_HISTORY, spark, SPARK, type History } from '../src/volunteer/connection-history.ts';
+import { extend, KEPT, NO_HISTORY, socketOf, spark, SPARK, type History } from '../src/volunteer/connection-history.ts';
 
 const look = (seconds: number, receivedBytes: number, sentBytes: number, ageMs = seconds * 1000) => ({
   atMs: seconds * 1000,
@@ -38,8 +38,13 @@ test('a sparkline ends at the right edge and stays inside its box', () => {
   assert.ok(!spark([0, 0], 0).line.includes('NaN'));
 });
 
+test('a relay is where its address begins', () => {
+  assert.equal(socketOf('/ip4/192.0.2.1/udp/7041/webrtc-direct/certhash/uEi/p2p/12D3'), '/ip4/192.0.2.1/udp/7041/webrtc-direct');
+  assert.equal(socketOf('/dns/relay.example/tcp/443/tls/ws/p2p/12D3'), '/dns/relay.example/tcp/443/tls/ws');
+});
+
 test('bytes and times as people read them', () => {
   assert.deepEqual([0, 999, 1234, 5_600_000].map(formatBytes), ['0 B', '999 B', '1.23 kB', '5.60 MB']);
-  assert.deepEqual([0.42, 9.96, 38.2, 1234].map(formatMillis), ['0.4 ms', '10 ms', '38 ms', '1.2 s']);
+  assert.deepEqual([0, 0.42, 9.96, 38.2, 1234].map(formatMillis), ['< 1 ms', '0.4 ms', '10 ms', '38 ms', '1.2 s']);
   assert.deepEqual([900, 61_000, 7_500_000].map(formatAge), ['0 s', '1 min 1 s', '2 h 5 min']);
 });

@@ -21,8 +21,9 @@ export function formatBytes(bytes: number): string {
   return scaled.includes(' ') ? `${scaled}B` : `${scaled} B`;
 }
 
-/** Milliseconds with as many digits as mean something: "0.4 ms", "38 ms", "1.2 s". */
+/** Milliseconds with as many digits as mean something: "0.4 ms", "38 ms", "1.2 s". Browsers round short ones to nothing. */
 export function formatMillis(ms: number): string {
+  if (ms < 0.05) return '< 1 ms';
   if (ms >= 999.5) return `${(ms / 1000).toFixed(1)} s`;
   return ms >= 9.95 ? `${ms.toFixed(0)} ms` : `${ms.toFixed(1)} ms`;
 }

@@ -38,6 +38,11 @@ export function extend(history: History, look: Look): History {
   return { last: look, rates: [...rates, rate].slice(-KEPT) };
 }
 
+/** The part of a relay's multiaddress that says where it is, without certificate and identity. */
+export function socketOf(address: string): string {
+  return address.replace(/\/(?:certhash|p2p)\/.*$/, '');
+}
+
 /** View box of the sparkline. */
 export const SPARK = { width: 240, height: 44 } as const;
 
