@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use sctp_proto::{
     Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
     Payload, PayloadProtocolIdentifier, ReliabilityType, StreamEvent, TransportConfig,
-    generate_snap_token,
+    generate_snap_token, take_observed,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -221,6 +221,11 @@ fn reliable_messages_arrive_once_and_in_order() {
             |_, b| b.received.values().map(Vec::len).sum::<usize>() == total,
         );
         assert!(b.received == sent, "seed {seed}");
+        let seen = take_observed();
+        // Reordering alone makes gap reports too, so without loss there may be some.
+        assert!(seen.retransmitted_chunks > 0 || loss == 0.0, "seed {seed}");
+        let round_trip = seen.round_trip.unwrap();
+        assert!(round_trip >= Duration::from_millis(10), "{round_trip:?}");
     }
 }
 

@@ -3088,6 +3088,7 @@ impl Association {
                         self.min_tsn2measure_rtt = self.my_next_tsn;
                         if let Some(since) = &c.since {
                             let rtt = now.duration_since(*since);
+                            crate::observed::measured(rtt);
                             let srtt = self.rto_mgr.set_new_rtt(rtt.as_millis() as u64);
                             trace!(
                                 "[{}] SACK: measured-rtt={} srtt={} new-rto={}",
@@ -3151,6 +3152,7 @@ impl Association {
                             self.min_tsn2measure_rtt = self.my_next_tsn;
                             if let Some(since) = &c.since {
                                 let rtt = now.duration_since(*since);
+                                crate::observed::measured(rtt);
                                 let srtt = self.rto_mgr.set_new_rtt(rtt.as_millis() as u64);
                                 trace!(
                                     "[{}] SACK: measured-rtt={} srtt={} new-rto={}",
@@ -3849,6 +3851,7 @@ impl Association {
                 let data = chunk.as_any().downcast_ref::<ChunkPayloadData>().unwrap();
                 !self.outbound_queue.is_abandoned(data.tsn)
             });
+            crate::observed::retransmitted(to_fast_retrans.len());
             if !to_fast_retrans.is_empty() {
                 if let Ok(raw) = self.create_packet(to_fast_retrans).marshal() {
                     raw_packets.push(raw);
@@ -4061,6 +4064,7 @@ impl Association {
             c.nsent += 1;
             chunk.nsent = c.nsent;
         }
+        crate::observed::retransmitted(chunks.len());
         self.bundle_data_chunks_into_packets(chunks)
     }
 
