@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     metrics::Metrics,
-    store::{Store, blobs::BlobStore},
+    store::{Store, blobs::BlobStore, hashed::HashedBlobs},
 };
 
 /// Progress notes a slow listener may lag behind. A note only says which job to look at again, so a listener that
@@ -30,6 +30,8 @@ pub struct Context {
     pub public_store: Store,
     /// Blobs.
     pub blobs: BlobStore,
+    /// Blobs to send ranges of.
+    pub hashed: HashedBlobs,
     /// The relay's key, bound to its network.
     pub key: NodeKey,
     /// Counters and gauges.
@@ -44,8 +46,8 @@ impl Context {
     pub fn new(store: Store, blobs: BlobStore, key: NodeKey) -> Self {
         let (progress, _) = broadcast::channel(PROGRESS_QUEUE);
         let (join, connected) = (RwLock::default(), Mutex::default());
-        let public_store = store.public();
-        Self { store, public_store, blobs, key, metrics: Metrics::default(), join, connected, progress }
+        let (public_store, hashed) = (store.public(), HashedBlobs::new(blobs.clone()));
+        Self { store, public_store, blobs, hashed, key, metrics: Metrics::default(), join, connected, progress }
     }
 
     /// Tells whoever watches a job to look at it again.
