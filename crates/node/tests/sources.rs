@@ -11,7 +11,7 @@ use common::{
     large_unit, reference, soon, worker,
 };
 use shoal_compute::vectors::VectorUnit;
-use shoal_node::NativeHttp;
+use shoal_node::{NativeHttp, Reach};
 use shoal_wire::{
     commitment::commitment,
     ids::{BlobId, LeaseId},
@@ -32,7 +32,7 @@ async fn fetch(unit: &VectorUnit, servers: &[&Server]) -> u64 {
     let mut config = config(&relay);
     config.loopback_sources = true;
     let (worker, handle, _) = worker(config);
-    let worker = worker.with_http(Rc::new(NativeHttp::new().unwrap()));
+    let worker = worker.with_http(Rc::new(NativeHttp::new(Reach::Anywhere).unwrap()));
     let test = async {
         let mut peer = relay.welcome().await;
         peer.lease(LEASE, unit).await;
@@ -164,7 +164,7 @@ async fn sources_on_this_machine_are_not_asked_for_a_relay_elsewhere() {
     relay.store.add(&unit);
     relay.store.name_sources(vec![server.url.clone()]);
     let (worker, handle, _) = worker(config(&relay));
-    let worker = worker.with_http(Rc::new(NativeHttp::new().unwrap()));
+    let worker = worker.with_http(Rc::new(NativeHttp::new(Reach::Anywhere).unwrap()));
     let test = async {
         let mut peer = relay.welcome().await;
         peer.lease(LEASE, &unit).await;
