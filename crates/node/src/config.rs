@@ -110,6 +110,17 @@ impl WorkerConfig {
         !self.relay.is_empty() && self.relay.iter().all(here)
     }
 
+    /// Whether all addresses of the relay are on this machine or its networks.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn is_relay_near(&self) -> bool {
+        let near = |address: &Multiaddr| match address.iter().next() {
+            Some(Protocol::Ip4(ip)) => !crate::http::is_public(ip.into()),
+            Some(Protocol::Ip6(ip)) => !crate::http::is_public(ip.into()),
+            _ => false,
+        };
+        !self.relay.is_empty() && self.relay.iter().all(near)
+    }
+
     /// Checks lengths and addresses; returns the relay that all addresses name.
     pub(crate) fn check(&self) -> Result<(PeerId, NodeId), ConfigError> {
         for (field, len, limit) in [
@@ -151,5 +162,17 @@ mod tests {
             assert!(!here(&["/ip4/127.0.0.1/tcp/1", other]), "{other}");
         }
         assert!(!here(&[]));
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
+    fn a_relay_is_near_when_no_address_is_public() {
+        let near = |addresses: &[&str]| {
+            WorkerConfig::new([0; 32], addresses.iter().map(|text| text.parse().unwrap()).collect()).is_relay_near()
+        };
+        assert!(near(&["/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.2/tcp/1", "/ip6/fd00::1/tcp/1"]));
+        assert!(
+            !near(&["/ip4/192.168.1.2/tcp/1", "/ip4/1.1.1.1/tcp/1"]) && !near(&["/dns/a.example/tcp/1"]) && !near(&[])
+        );
     }
 }

@@ -10,6 +10,7 @@ mod guard;
 mod info;
 mod jobs;
 mod listener;
+mod range;
 mod rewards;
 mod status;
 mod web;
@@ -89,7 +90,7 @@ pub fn router(app: App, guard: Guard, config: &Config, addresses: &[String]) -> 
         .layer(middleware::from_fn_with_state(Arc::new(guard.clone()), guard::operator_only));
     let (api, document) = OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(operator)
-        .routes(routes!(blobs::get_blob))
+        .merge(OpenApiRouter::new().routes(routes!(blobs::get_blob)).layer(range::cors()))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job))
         .routes(routes!(jobs::get_model))

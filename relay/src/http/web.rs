@@ -66,7 +66,8 @@ pub(super) async fn security_headers(State(policy): State<Policy>, request: Requ
         (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A route may know better.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -23,8 +23,8 @@ const BLOB_LENGTH = 2 * 1024 * 1024;
 /** One group: its time is that of a message, not of a transfer. */
 const SMALL_LENGTH = 16 * 1024;
 
-/** Of each kind; odd, so that the median is a measurement. */
-const ROUNDS = 3;
+/** Of each kind; odd, so that the median is a measurement, and enough for the tails. A round takes a few seconds. */
+const ROUNDS = 7;
 
 /** Polite peers are gone at once. */
 const GONE_LIMIT_MS = 60_000;
