@@ -13,11 +13,19 @@ export function cpuMs(pid: number): number {
   return (ticks(14) + ticks(15)) * MS_PER_TICK;
 }
 
-/** Bytes of memory: all that is resident, and what of it belongs to no file. */
-export function memory(pid: number): { readonly resident: number; readonly anonymous: number } {
+export interface Memory {
+  readonly resident: number;
+  /** What of the resident memory belongs to no file. */
+  readonly anonymous: number;
+  /** The most that was ever resident. */
+  readonly peak: number;
+}
+
+/** Bytes of memory. */
+export function memory(pid: number): Memory {
   const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
   const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
-  return { resident: field('VmRSS'), anonymous: field('RssAnon') };
+  return { resident: field('VmRSS'), anonymous: field('RssAnon'), peak: field('VmHWM') };
 }
 
 /** Open descriptors (sockets, files, pipes), without those of files whose path begins with `except`. */

@@ -1,6 +1,6 @@
 /** One blob that everybody wants at once: what does it cost the relay, alone and with a source of the same bytes beside it? */
 import { Metrics } from '../metrics.ts';
-import { cpuMs } from '../proc.ts';
+import { cpuMs, memory } from '../proc.ts';
 import { seeded } from '../random.ts';
 import { Relay } from '../relay.ts';
 import { median, quantile } from '../statistics.ts';
@@ -42,6 +42,7 @@ async function once(peers: number, seed: number, bytes: Uint8Array, server: Stat
     const cpuBefore = cpuMs(relay.pid);
     const round = await crowd.fetch(blob);
     const cpuSeconds = (cpuMs(relay.pid) - cpuBefore) / 1000;
+    const { peak } = memory(relay.pid);
     for (const failure of crowd.failed()) report.fault(`a peer failed: ${failure}`);
     // The relay counts a transfer when its stream has ended.
     await crowd.leave();
@@ -56,6 +57,7 @@ async function once(peers: number, seed: number, bytes: Uint8Array, server: Stat
     report.add('blob bytes of the relay per peer', subject, (after.blobs - before.blobs) / peers, 'bytes', (after.blobs - before.blobs) / delivered);
     report.add('stream bytes of the relay per peer', subject, (after.streams - before.streams) / peers, 'bytes', (after.streams - before.streams) / delivered);
     report.add('relay CPU', subject, cpuSeconds / (delivered / 1e9), 's/GB delivered');
+    report.add('peak memory of the relay', subject, peak / 1e6, 'MB');
     if (server !== null) report.add('bytes of the source per peer', subject, server.sent / peers, 'bytes', server.sent / delivered);
     return { blobBytes: after.blobs - before.blobs };
   } finally {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { startBrowser, Tab } from '../browser.ts';
 import { Metrics } from '../metrics.ts';
-import { descriptors, memory } from '../proc.ts';
+import { descriptors, memory, type Memory } from '../proc.ts';
 import { seeded } from '../random.ts';
 import { Relay } from '../relay.ts';
 import { sleep, until } from '../wait.ts';
@@ -132,9 +132,7 @@ function halfOf(count: number, random: () => number): boolean[] {
   return order.sort((a, b) => a.at - b.at).map(({ isFirst }) => isFirst);
 }
 
-interface Resources {
-  readonly resident: number;
-  readonly anonymous: number;
+interface Resources extends Memory {
   readonly descriptors: number;
 }
 
