@@ -68,6 +68,7 @@ export type CoreEvent =
       /** What carries the connection: a `TabTransport`. */
       readonly transport: string;
     }
+  | { readonly type: 'bulk_rate'; readonly bytes_per_s: number }
   | { readonly type: 'waiting'; readonly reason: string }
   | ({ readonly type: 'leased'; readonly lease: string; readonly duration_ms: number } & UnitFields)
   | ({ readonly type: 'computing'; readonly lease: string; readonly backend: string } & UnitFields)

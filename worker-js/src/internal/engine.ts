@@ -10,7 +10,7 @@ import type { CoreConfig, CoreEvent } from './core.ts';
 import { VolunteerError } from './errors.ts';
 import { nodeSeed } from './identity.ts';
 import { joinSecretBytes } from './join-link.ts';
-import { LastTransport, connectionKind, isTabTransport } from './last-transport.ts';
+import { LastTransport, connectionKind, isTabTransport, type TabTransport } from './last-transport.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { askRelay, tabAbilities, tabAddresses } from './relay.ts';
 
@@ -77,6 +77,9 @@ class TabEngine implements Engine {
   readonly #host: EngineHost;
   readonly #worker: Worker;
   readonly #last: LastTransport;
+  /** Who has the head start in the next race, and who was reached in the last. */
+  #first: TabTransport;
+  #relay: string | null = null;
   readonly #throughput = new Throughput();
   readonly #watch: ConnectionWatch;
   readonly #ended: Promise<void>;
@@ -94,6 +97,7 @@ class TabEngine implements Engine {
   ) {
     this.#host = host;
     this.#last = last;
+    this.#first = config.first_transport ?? 'webrtc';
     this.#ended = new Promise((resolve) => {
       this.#markEnded = resolve;
     });
@@ -160,6 +164,7 @@ class TabEngine implements Engine {
 
   #follow(event: CoreEvent): void {
     if (event.type === 'connected') this.#connected(event);
+    if (event.type === 'bulk_rate' && this.#relay !== null) this.#last.measured(this.#relay, event.bytes_per_s);
     if (event.type === 'stats') {
       const now = performance.now();
       this.#throughput.add(now, event.computed_ops);
@@ -174,7 +179,10 @@ class TabEngine implements Engine {
   #connected({ node, relay, transport }: Extract<CoreEvent, { type: 'connected' }>): void {
     this.#host.emit({ type: 'node', node });
     if (!isTabTransport(transport)) return;
-    this.#last.remember(relay, transport);
+    this.#last.remember(relay, transport, this.#first);
+    this.#relay = relay;
+    // In this run the core lets the winner go first from now on.
+    this.#first = transport;
     this.#host.emit({ type: 'transport', transport });
   }
 
