@@ -9,7 +9,7 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, channel::mpsc};
 use libp2p::{PeerId, identity::Keypair};
 use shoal_compute::Backend;
-use shoal_transport::{peer, race::Kind};
+use shoal_transport::{blob::Bucket, peer, race::Kind};
 use shoal_wire::{
     envelope::NodeKey,
     ids::NodeId,
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Stop,
     SetPaused(bool),
     SetShare(f64),
+    SetRates { max_down: Option<u64>, max_up: Option<u64> },
+    SetStoredBytes(u64),
 }
 
 /// Steers a running worker from anywhere. Dropping it changes nothing.
@@ -64,6 +66,25 @@ impl WorkerHandle {
     /// Sets the share of the time spent computing, 0 to 1.
     pub fn set_throttle(&self, share: f64) {
         self.send(Command::SetShare(share));
+    }
+
+    /// Sets how many bytes of blobs to fetch and of outputs to send in a second at most; `None` for no limit.
+    ///
+    /// # Errors
+    /// A limit that is too low to work with; then neither changes.
+    pub fn set_rates(&self, max_down: Option<u64>, max_up: Option<u64>) -> Result<(), ConfigError> {
+        for (field, rate) in [("max_down", max_down), ("max_up", max_up)] {
+            if let Some(rate) = rate {
+                Bucket::new(rate, Duration::ZERO).map_err(|source| ConfigError::Rate { field, source })?;
+            }
+        }
+        self.send(Command::SetRates { max_down, max_up });
+        Ok(())
+    }
+
+    /// Sets how many bytes of blobs to keep in storage at most, where the worker was given one.
+    pub fn set_stored_bytes(&self, limit: u64) {
+        self.send(Command::SetStoredBytes(limit));
     }
 
     fn send(&self, command: Command) {
@@ -114,6 +135,16 @@ impl<P: Platform, G: Backend> Core<P, G> {
             }
             Command::SetPaused(paused) => self.pace.set_paused(paused),
             Command::SetShare(share) => self.pace.set_share(share),
+            Command::SetRates { max_down, max_up } => {
+                for (limiter, rate) in [(self.fetcher.down(), max_down), (&self.up, max_up)] {
+                    limiter.set_rate(rate).expect("the handle has checked it");
+                }
+            }
+            Command::SetStoredBytes(limit) => {
+                if let Some(stored) = self.fetcher.stored() {
+                    stored.set_limit(limit);
+                }
+            }
         }
         false
     }
@@ -204,7 +235,17 @@ impl<P: Platform, G: Backend> Worker<P, G> {
             let limit = self.core.config.stored_bytes;
             self.core.fetcher.cache_mut().open_storage(storage, limit).await;
         }
-        let result = self.run_sessions().await;
+        let stored = self.core.fetcher.stored().cloned();
+        let tidying = async {
+            match stored {
+                Some(stored) => stored.keep_to_limit().await,
+                None => futures::future::pending().await,
+            }
+        };
+        let result = futures::select_biased! {
+            result = self.run_sessions().boxed_local().fuse() => result,
+            () = tidying.boxed_local().fuse() => unreachable!("a limit is kept for ever"),
+        };
         self.network.disconnect();
         timeout(&self.core.platform, CLOSE_TIMEOUT, self.network.flush()).await;
         self.core.emit(Event::Stopped);
