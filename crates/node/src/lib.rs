@@ -36,6 +36,7 @@ pub use event::{Event, Stats, UnitRef};
 #[cfg(not(target_arch = "wasm32"))]
 pub use http::NativeHttp;
 pub use http::{HttpBody, HttpClient, HttpError};
+pub use limiter::check_rates;
 pub use network::BoxedTransport;
 #[cfg(not(target_arch = "wasm32"))]
 pub use network::{native_transport, tcp_transport};

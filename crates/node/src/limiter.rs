@@ -4,7 +4,20 @@ use std::{cell::RefCell, time::Duration};
 
 use shoal_transport::blob::{Bucket, RateError, Throttle};
 
-use crate::platform::Platform;
+use crate::{error::ConfigError, platform::Platform};
+
+/// Whether a worker can work with these limits, bytes/s.
+///
+/// # Errors
+/// One that is too low.
+pub fn check_rates(max_down: Option<u64>, max_up: Option<u64>) -> Result<(), ConfigError> {
+    for (field, rate) in [("max_down", max_down), ("max_up", max_up)] {
+        if let Some(rate) = rate {
+            Bucket::new(rate, Duration::ZERO).map_err(|source| ConfigError::Rate { field, source })?;
+        }
+    }
+    Ok(())
+}
 
 /// One direction of all transfers of a worker together.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, channel::mpsc};
 use libp2p::{PeerId, identity::Keypair};
 use shoal_compute::Backend;
-use shoal_transport::{blob::Bucket, peer, race::Kind};
+use shoal_transport::{peer, race::Kind};
 use shoal_wire::{
     envelope::NodeKey,
     ids::NodeId,
@@ -25,7 +25,7 @@ use crate::{
     event::{Event, Stats},
     fetch::Fetcher,
     http::HttpClient,
-    limiter::Limiter,
+    limiter::{Limiter, check_rates},
     limits::{DIAL_TIMEOUT, MAX_RECONNECT_DELAY, RECONNECT_DELAY},
     network::{BoxedTransport, Network, Streams},
     pace::Pace,
@@ -73,11 +73,7 @@ impl WorkerHandle {
     /// # Errors
     /// A limit that is too low to work with; then neither changes.
     pub fn set_rates(&self, max_down: Option<u64>, max_up: Option<u64>) -> Result<(), ConfigError> {
-        for (field, rate) in [("max_down", max_down), ("max_up", max_up)] {
-            if let Some(rate) = rate {
-                Bucket::new(rate, Duration::ZERO).map_err(|source| ConfigError::Rate { field, source })?;
-            }
-        }
+        check_rates(max_down, max_up)?;
         self.send(Command::SetRates { max_down, max_up });
         Ok(())
     }
