@@ -17,7 +17,7 @@ export function formatOps(ops: number): string {
 
 const BYTE_UNITS = ['B', 'KB', 'MB', 'GB', 'TB'] as const;
 
-/** An amount of bytes with at most three significant digits, in powers of 1024: 1536 is "1.5 KB". */
+/** An amount of bytes with at most three significant digits, in powers of 1024: 1536 is "1.5 KB", never broken over lines. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -26,7 +26,7 @@ export function formatBytes(bytes: number): string {
     unit += 1;
   }
   const shown = unit === 0 || value >= 99.95 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, '');
-  return `${shown} ${BYTE_UNITS[unit] ?? ''}`;
+  return `${shown}\u00a0${BYTE_UNITS[unit] ?? ''}`;
 }
 
 /** First eight digits of an identifier. */
