@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chartOf, BOX } from '../src/jobs/chart.ts';
 import { remember } from '../src/jobs/history.ts';
-import { formatBytes, formatOps, formatPercent, formatTokens, shortId } from '../src/lib/format.ts';
+import { formatDiskSize, formatOps, formatPercent, formatTokens, shortId } from '../src/lib/format.ts';
 import type { JobStatus } from '../src/lib/relay-api.ts';
 import { DEFAULTS, parseSettings } from '../src/volunteer/settings.ts';
 import { describeState } from '../src/volunteer/words.ts';
@@ -26,7 +26,7 @@ test('operations keep three digits at every size', () => {
   for (const [ops, text] of cases) assert.equal(formatOps(ops), text, String(ops));
 });
 
-test('bytes keep three digits at most', () => {
+test('room on a disk keeps three digits at most', () => {
   const cases: [number, string][] = [
     [0, '0 B'],
     [999, '999 B'],
@@ -36,7 +36,7 @@ test('bytes keep three digits at most', () => {
     [2 ** 31, '2 GB'],
     [12.34 * 1024 * 1024, '12.3 MB'],
   ];
-  for (const [bytes, text] of cases) assert.equal(formatBytes(bytes), text.replace(' ', '\u00a0'), String(bytes));
+  for (const [bytes, text] of cases) assert.equal(formatDiskSize(bytes), text.replace(' ', '\u00a0'), String(bytes));
 });
 
 test('identifiers and shares', () => {
