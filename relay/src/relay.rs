@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     config::Config,
+    connections::Connections,
     context::Context,
     data_dir::DataDir,
     engine::{Engine, EngineError, EngineHandle},
@@ -60,13 +61,14 @@ impl Relay {
         let key = NodeKey::from_seed(&seed, config.network.clone());
         let store = Store::open(&data.path("relay.sqlite")).await?;
         let blobs = BlobStore::open(data.path("blobs")).context("opening the blob folder")?;
-        let node = Node::listen(&seed, certificate, Listening::of(&config)?).await?;
+        let connections = Connections::default();
+        let node = Node::listen(&seed, certificate, Listening::of(&config)?, connections.clone()).await?;
         let listener = TcpListener::bind(config.http_addr).await;
         let listener = listener.with_context(|| format!("listening on http://{}", config.http_addr))?;
         let http_addr = listener.local_addr().context("http")?;
 
         let book = Book::load(&store).await.context("reading receipts and bindings")?;
-        let context = Arc::new(Context::new(store, blobs, key));
+        let context = Arc::new(Context::new(store, blobs, key, connections));
         let (engine, handle) = Engine::new(context.clone(), node.fetcher(context.clone()), config.validators)?;
         let join = JoinInfo {
             network: config.network.clone(),
@@ -87,11 +89,17 @@ impl Relay {
         let book = Arc::new(Mutex::new(book));
         let app = http::App::new(context.clone(), handle.clone(), book.clone(), stopped.clone());
         let guard = http::Guard::new(http_addr.ip(), token);
-        let router = http::router(app, guard, config.web_dir.as_deref(), &join.addresses);
+        let router = http::router(app, guard, &config, &join.addresses);
         let serving = http::serve(listener, router, stopped.clone());
         let engine_task = tokio::spawn(engine.run());
         let others = vec![
-            tokio::spawn(node.run(context.clone(), handle.clone(), membership.clone(), stopped.clone())),
+            tokio::spawn(node.run(
+                context.clone(),
+                handle.clone(),
+                membership.clone(),
+                config.blob_sources.clone(),
+                stopped.clone(),
+            )),
             tokio::spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!(%error, "http");

@@ -1,5 +1,5 @@
 /** Real Chromium tabs, each in a browser context of its own, so that each has its own storage and so its own node key. */
-import { chromium, type Browser, type BrowserContext, type LaunchOptions, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { CHROME } from './environment.ts';
 import { until } from './wait.ts';
 
@@ -27,18 +27,20 @@ const CONNECT_LIMIT_MS = 60_000;
 /** Kept per visible state of the page, `data-state` of its status line. */
 const RUNNING = new Set(['waiting', 'working']);
 
+/** What every Chromium of ours is started with, whoever drives it. */
+export function chromiumFlags(): string[] {
+  const root = process.getuid?.() === 0;
+  return [...FLAGS, ...(root ? ['--no-sandbox'] : [])];
+}
+
 export async function startBrowser(flags: readonly string[] = []): Promise<Browser> {
-  return chromium.launch(launchOptions(flags));
+  return chromium.launch({ executablePath: CHROME, headless: true, args: [...chromiumFlags(), ...flags] });
 }
 
 /** A browser with one profile, kept in a folder: what pages stored is there again when it is started again. */
 export async function startProfile(folder: string): Promise<BrowserContext> {
-  return chromium.launchPersistentContext(folder, { ...launchOptions([]), viewport: VIEWPORT });
-}
-
-function launchOptions(flags: readonly string[]): LaunchOptions {
-  const root = process.getuid?.() === 0;
-  return { executablePath: CHROME, headless: true, args: [...FLAGS, ...(root ? ['--no-sandbox'] : []), ...flags] };
+  const options = { executablePath: CHROME, headless: true, args: chromiumFlags(), viewport: VIEWPORT };
+  return chromium.launchPersistentContext(folder, options);
 }
 
 export interface TabOptions {

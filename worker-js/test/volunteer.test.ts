@@ -32,6 +32,11 @@ class RecordedEngine implements Engine {
   setLimits(limits: DataLimits): void {
     this.calls.push(JSON.stringify(limits));
   }
+
+  async connectionStats(): Promise<null> {
+    this.calls.push('stats');
+    return null;
+  }
 }
 
 interface Bench {

@@ -24,8 +24,10 @@ mod network;
 mod pace;
 mod platform;
 mod receipts;
+mod report;
 mod session;
 mod storage;
+mod transfers;
 mod worker;
 
 pub use cache::{Piece, StoredCache};
@@ -33,9 +35,9 @@ pub use compute::Devices;
 pub use config::{Payout, WorkerConfig};
 pub use error::{ConfigError, WorkerError};
 pub use event::{Event, Stats, UnitRef};
-#[cfg(not(target_arch = "wasm32"))]
-pub use http::NativeHttp;
 pub use http::{HttpBody, HttpClient, HttpError};
+#[cfg(not(target_arch = "wasm32"))]
+pub use http::{NativeHttp, Reach};
 pub use limiter::check_rates;
 pub use network::BoxedTransport;
 #[cfg(not(target_arch = "wasm32"))]
@@ -44,6 +46,7 @@ pub use platform::Platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub use platform::TokioPlatform;
 pub use receipts::ReceiptError;
+pub use report::{ConnectionReport, DownloadReport};
 #[cfg(not(target_arch = "wasm32"))]
 pub use storage::DiskStorage;
 pub use storage::{MemoryStorage, Storage, StorageEntry, StorageError};

@@ -7,8 +7,9 @@
 mod storage_body;
 
 use js_sys::{Object, Reflect};
-use shoal_node::{Storage, StorageError};
+use shoal_node::{Storage, StorageError, StoredCache};
 use shoal_wasm::{OpfsStorage, quota};
+use shoal_wire::ids::BlobId;
 use storage_body::Reopen;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -97,6 +98,29 @@ async fn a_folder_that_the_browser_takes_away_is_made_anew() {
     storage.write("a", b"second").await.unwrap();
     assert_eq!(storage.read("a", 9).await, Ok(Some(b"second".to_vec())));
     assert_eq!(storage.list().await.unwrap().len(), 1);
+}
+
+#[wasm_bindgen_test]
+async fn two_tabs_share_a_folder_and_neither_ever_gets_wrong_bytes() {
+    let tabs = futures::join!(Folder("shared").reopen(), Folder("shared").reopen());
+    let tabs = futures::join!(StoredCache::open(tabs.0, 400_000), StoredCache::open(tabs.1, 400_000));
+    let blobs: Vec<Vec<u8>> = (0..12).map(|seed| vec![seed; 100_000]).collect();
+    // Together they write, read and evict the same entries; every read is right or a miss.
+    let work = async |cache: &StoredCache| {
+        let mut hits = 0;
+        for bytes in blobs.iter().chain(&blobs) {
+            let id = BlobId::of(bytes);
+            cache.put(&id, bytes).await;
+            if let Some(got) = cache.get(&id).await {
+                assert!(got == bytes);
+                hits += 1;
+            }
+        }
+        hits
+    };
+    let (first, second) = futures::join!(work(&tabs.0), work(&tabs.1));
+    assert!(first > 0 && second > 0, "{first} and {second} hits");
+    assert!(tabs.0.held() <= 400_000 && tabs.1.held() <= 400_000);
 }
 
 #[wasm_bindgen_test]

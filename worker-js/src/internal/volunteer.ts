@@ -3,6 +3,7 @@
  * behind the dynamic import of `engine.ts`, reached by `start` alone and only with a valid consent.
  */
 import type {
+  ConnectionStats,
   ConsentStatus,
   DataLimits,
   Power,
@@ -142,6 +143,10 @@ export class PageVolunteer implements Volunteer {
     coreLimits(limits);
     this.#limits = limits;
     this.#engine?.setLimits(limits);
+  }
+
+  async connectionStats(): Promise<ConnectionStats | null> {
+    return (await this.#engine?.connectionStats()) ?? null;
   }
 
   #receive(event: VolunteerEvent): void {

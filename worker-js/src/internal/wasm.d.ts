@@ -1,6 +1,6 @@
 /** The bindings that `cargo xtask web` writes to `wasm/`, as far as the worker script uses them. */
 declare module '#wasm' {
-  import type { CoreConfig, CoreEvent, CoreLimits } from './core.ts';
+  import type { CoreConfig, CoreConnection, CoreEvent, CoreLimits } from './core.ts';
 
   export default function init(): Promise<unknown>;
 
@@ -11,6 +11,7 @@ declare module '#wasm' {
     setPaused(paused: boolean): void;
     setShare(share: number): void;
     setLimits(limits: CoreLimits): void;
+    connection(): CoreConnection | null;
   }
 
   /** `null` where there is no adapter. */

@@ -23,6 +23,9 @@ self.onmessage = (message: MessageEvent<ToWorker>) => {
     case 'limits':
       steer((worker) => worker.setLimits(data.limits));
       break;
+    case 'connection':
+      post({ type: 'connection', connection: running?.connection() ?? null });
+      break;
     case 'stop':
       steer((worker) => worker.stop());
       break;

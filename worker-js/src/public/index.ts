@@ -11,10 +11,13 @@ export { joinSecretOf } from '../internal/join-link.ts';
 export type {
   Backend,
   ChainInfo,
+  ConnectionStats,
   ConsentStatus,
   DataLimits,
   Device,
+  DownloadStats,
   JoinInfo,
+  PathStats,
   Power,
   Progress,
   UnitOutcome,
