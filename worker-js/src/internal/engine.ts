@@ -2,11 +2,19 @@
  * Loaded on start: checks the options, asks the relay how to join, starts the worker script and translates between it
  * and the page. Holds the page's half of WebRTC, because peer connections do not exist in workers.
  */
-import type { ConnectionStats, Power, VolunteerEvent, VolunteerOptions, VolunteerState } from '../public/types.ts';
+import type {
+  ConnectionStats,
+  DataLimits,
+  Power,
+  VolunteerEvent,
+  VolunteerOptions,
+  VolunteerState,
+} from '../public/types.ts';
 import { isChecksummedAddress } from './checksum.ts';
 import { ConnectionWatch } from './connection-watch.ts';
 import { browserStore } from './consent.ts';
 import type { CoreConfig, CoreEvent } from './core.ts';
+import { coreLimits } from './data-limits.ts';
 import { VolunteerError } from './errors.ts';
 import { nodeSeed } from './identity.ts';
 import { joinSecretBytes } from './join-link.ts';
@@ -37,12 +45,14 @@ export interface Engine {
   stop(): Promise<void>;
   setPaused(paused: boolean): void;
   setPower(power: Power): void;
+  setLimits(limits: DataLimits): void;
   connectionStats(): Promise<ConnectionStats | null>;
 }
 
 export async function startEngine(options: VolunteerOptions, host: EngineHost): Promise<Engine> {
   const secret = checkedSecret(options.joinSecret);
   const payoutAddress = checkedAddress(options.payoutAddress);
+  const limits = coreLimits(options.limits ?? {});
   const relay = await askRelay(options.relayUrl ?? location.origin);
   host.emit({ type: 'relay', relay });
   if (relay.private && secret === null) {
@@ -68,6 +78,7 @@ export async function startEngine(options: VolunteerOptions, host: EngineHost): 
     site: options.site ?? location.origin,
     first_transport: last.recall(relay.relay),
     use_gpu: options.useGpu ?? true,
+    limits,
   };
   host.emit({ type: 'state', state: { kind: 'starting', step: 'program' } });
   return new TabEngine(config, options, host, last, abilities.hasWebRtc);
@@ -136,6 +147,10 @@ class TabEngine implements Engine {
 
   setPower(power: Power): void {
     this.#post({ type: 'share', share: SHARES[power] });
+  }
+
+  setLimits(limits: DataLimits): void {
+    this.#post({ type: 'limits', limits: coreLimits(limits) });
   }
 
   connectionStats(): Promise<ConnectionStats | null> {

@@ -25,7 +25,7 @@ use shoal_wire::{ids::BlobId, proto::BlobRefusalCode, version::BLOB_PROTOCOL};
 
 use self::source::{SourceError, Sources};
 use crate::{
-    cache::{Cache, Piece},
+    cache::{Cache, Piece, StoredCache},
     http::HttpClient,
     limiter::Limiter,
     limits::{FETCH_ATTEMPT_TIMEOUT, FETCH_LANES, FETCH_RETRY, MAX_FRUITLESS_ATTEMPTS, MIN_KEPT_LEN, MIN_MEASURED_LEN},
@@ -111,6 +111,16 @@ impl<P: Platform> Fetcher<P> {
 
     pub(crate) fn set_http(&mut self, http: Rc<dyn HttpClient>) {
         self.http = Some(http);
+    }
+
+    /// What is kept over runs, if anything.
+    pub(crate) fn stored(&self) -> Option<&Rc<StoredCache>> {
+        self.cache.stored()
+    }
+
+    /// The volunteer's limit on everything that comes.
+    pub(crate) fn down(&self) -> &Limiter<P> {
+        &self.down
     }
 
     pub(crate) fn cache_mut(&mut self) -> &mut Cache {
