@@ -1,3 +1,6 @@
+//! Downloads against a relay over memory: several streams, several waiters, limits, restarts.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
+
 use std::{
     sync::{
         Arc,
