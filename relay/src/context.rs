@@ -13,6 +13,7 @@ use shoal_wire::{
 use tokio::sync::broadcast;
 
 use crate::{
+    connections::Connections,
     metrics::Metrics,
     store::{Store, blobs::BlobStore, hashed::HashedBlobs},
 };
@@ -36,6 +37,8 @@ pub struct Context {
     pub key: NodeKey,
     /// Counters and gauges.
     pub metrics: Metrics,
+    /// The connections of the swarm.
+    pub connections: Connections,
     join: RwLock<Option<JoinInfo>>,
     connected: Mutex<HashSet<NodeId>>,
     progress: broadcast::Sender<JobId>,
@@ -43,11 +46,12 @@ pub struct Context {
 
 impl Context {
     /// A context over an open store.
-    pub fn new(store: Store, blobs: BlobStore, key: NodeKey) -> Self {
+    pub fn new(store: Store, blobs: BlobStore, key: NodeKey, connections: Connections) -> Self {
         let (progress, _) = broadcast::channel(PROGRESS_QUEUE);
         let (join, connected) = (RwLock::default(), Mutex::default());
         let (public_store, hashed) = (store.public(), HashedBlobs::new(blobs.clone()));
-        Self { store, public_store, blobs, hashed, key, metrics: Metrics::default(), join, connected, progress }
+        let metrics = Metrics::new(&connections);
+        Self { store, public_store, blobs, hashed, key, metrics, connections, join, connected, progress }
     }
 
     /// Tells whoever watches a job to look at it again.

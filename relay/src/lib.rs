@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod config;
+pub mod connections;
 pub mod context;
 pub mod data_dir;
 pub mod engine;

@@ -9,6 +9,8 @@ use prometheus_client::{
 };
 use shoal_wire::proto::Outcome;
 
+use crate::connections::Connections;
+
 /// Labels of connected workers.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct WorkerLabels {
@@ -54,8 +56,9 @@ pub struct Metrics {
     blob_bytes: Family<DirectionLabel, Counter>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// All at zero, those of the connections among them.
+    pub fn new(connections: &Connections) -> Self {
         let mut m = Self {
             registry: Registry::with_prefix("shoal_relay"),
             workers: Family::default(),
@@ -85,11 +88,10 @@ impl Default for Metrics {
         r.register("outbox_depth", "Receipts that no epoch on chain holds", m.outbox_depth.clone());
         r.register("verdicts", "Verdicts by outcome", m.verdicts.clone());
         r.register_with_unit("blob", "Blob bytes from and to workers", Unit::Bytes, m.blob_bytes.clone());
+        connections.register(r);
         m
     }
-}
 
-impl Metrics {
     /// Counts a verdict.
     pub fn verdict(&self, outcome: Outcome) {
         let outcome = match outcome {

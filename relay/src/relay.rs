@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     config::Config,
+    connections::Connections,
     context::Context,
     data_dir::DataDir,
     engine::{Engine, EngineError, EngineHandle},
@@ -60,13 +61,14 @@ impl Relay {
         let key = NodeKey::from_seed(&seed, config.network.clone());
         let store = Store::open(&data.path("relay.sqlite")).await?;
         let blobs = BlobStore::open(data.path("blobs")).context("opening the blob folder")?;
-        let node = Node::listen(&seed, certificate, Listening::of(&config)?).await?;
+        let connections = Connections::default();
+        let node = Node::listen(&seed, certificate, Listening::of(&config)?, connections.clone()).await?;
         let listener = TcpListener::bind(config.http_addr).await;
         let listener = listener.with_context(|| format!("listening on http://{}", config.http_addr))?;
         let http_addr = listener.local_addr().context("http")?;
 
         let book = Book::load(&store).await.context("reading receipts and bindings")?;
-        let context = Arc::new(Context::new(store, blobs, key));
+        let context = Arc::new(Context::new(store, blobs, key, connections));
         let (engine, handle) = Engine::new(context.clone(), node.fetcher(context.clone()), config.validators)?;
         let join = JoinInfo {
             network: config.network.clone(),

@@ -13,6 +13,21 @@ export interface WorkerRow {
   readonly payout_address?: string;
 }
 
+export interface ConnectionRow {
+  readonly node?: string;
+  readonly joined: boolean;
+  readonly transport: 'webrtc' | 'websocket' | 'quic' | 'tcp';
+  readonly address: string;
+  readonly age_ms: number;
+  readonly received_bytes: number;
+  readonly sent_bytes: number;
+  readonly received_bytes_per_second: number;
+  readonly sent_bytes_per_second: number;
+  readonly round_trip_ms?: number;
+  readonly path_round_trip_ms?: number;
+  readonly retransmissions?: number;
+}
+
 export interface JobStatus {
   readonly id: string;
   readonly name: string;
@@ -106,6 +121,10 @@ export class Api {
 
   workers(): Promise<readonly WorkerRow[]> {
     return this.#json('/v1/workers');
+  }
+
+  connections(): Promise<readonly ConnectionRow[]> {
+    return this.#json('/v1/connections');
   }
 
   receipts(job: string): Promise<readonly Receipt[]> {

@@ -27,6 +27,11 @@ class RecordedEngine implements Engine {
   setPower(power: string): void {
     this.calls.push(power);
   }
+
+  async connectionStats(): Promise<null> {
+    this.calls.push('stats');
+    return null;
+  }
 }
 
 interface Bench {

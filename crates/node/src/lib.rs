@@ -24,8 +24,10 @@ mod network;
 mod pace;
 mod platform;
 mod receipts;
+mod report;
 mod session;
 mod storage;
+mod transfers;
 mod worker;
 
 pub use cache::{Piece, StoredCache};
@@ -43,6 +45,7 @@ pub use platform::Platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub use platform::TokioPlatform;
 pub use receipts::ReceiptError;
+pub use report::{ConnectionReport, DownloadReport};
 #[cfg(not(target_arch = "wasm32"))]
 pub use storage::DiskStorage;
 pub use storage::{MemoryStorage, Storage, StorageEntry, StorageError};

@@ -14,6 +14,7 @@ use libp2p::{
 use shoal_transport::{
     race::Kind,
     streams::{self, Control, IncomingStreams},
+    telemetry::Telemetry,
 };
 use shoal_wire::version::{BLOB_PROTOCOL, IDENTIFY_PROTOCOL};
 
@@ -73,6 +74,8 @@ pub(crate) struct Network {
     relay: PeerId,
     /// What carries the newest connection.
     carrier: Option<Kind>,
+    telemetry: Telemetry,
+    now: Box<dyn Fn() -> Duration>,
 }
 
 impl Network {
@@ -82,6 +85,7 @@ impl Network {
         transport: BoxedTransport,
         relay: PeerId,
         agent: &str,
+        telemetry: &Telemetry,
     ) -> (Self, Streams) {
         let streams = streams::Behaviour::new();
         let control = streams.new_control();
@@ -95,8 +99,11 @@ impl Network {
         let config = swarm::Config::with_executor(Spawner(executor))
             .with_idle_connection_timeout(IDLE_TIMEOUT)
             .with_dial_concurrency_factor(MAX_DIALS);
+        let transport = telemetry.watching(transport);
         let swarm = Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config);
-        (Self { swarm, relay, carrier: None }, Streams { control, incoming_blobs })
+        let clock = platform.clone();
+        let (telemetry, now) = (telemetry.clone(), Box::new(move || clock.now()));
+        (Self { swarm, relay, carrier: None, telemetry, now }, Streams { control, incoming_blobs })
     }
 
     /// Dials all addresses of the relay at once and waits until a connection stands; which of them waits for which is the
@@ -109,7 +116,7 @@ impl Network {
         let options = DialOpts::peer_id(self.relay).addresses(addresses).build();
         self.swarm.dial(options).map_err(|error| error.to_string())?;
         loop {
-            match self.swarm.select_next_some().await {
+            match self.next_event().await {
                 SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } if peer_id == self.relay => {
                     self.carrier = Kind::of(endpoint.get_remote_address());
                     return Ok(self.carrier);
@@ -124,7 +131,7 @@ impl Network {
     pub(crate) async fn drive(&mut self) -> String {
         let mut failures: HashMap<ConnectionId, u32> = HashMap::new();
         loop {
-            match self.swarm.select_next_some().await {
+            match self.next_event().await {
                 SwarmEvent::ConnectionClosed { cause, num_established: 0, .. } => {
                     return cause.map_or_else(|| "closed".to_owned(), |cause| cause.to_string());
                 }
@@ -150,8 +157,26 @@ impl Network {
     /// Lets pending events out, for instance the last bytes of a connection being closed.
     pub(crate) async fn flush(&mut self) {
         while self.swarm.is_connected(&self.relay) {
-            self.swarm.select_next_some().await;
+            self.next_event().await;
         }
+    }
+
+    /// The swarm's next event, noted in the telemetry.
+    async fn next_event(&mut self) -> SwarmEvent<BehaviourEvent> {
+        let event = self.swarm.select_next_some().await;
+        match &event {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.telemetry.established((self.now)(), *connection_id, *peer_id, endpoint);
+            }
+            SwarmEvent::ConnectionClosed { connection_id, .. } => {
+                self.telemetry.closed(*connection_id);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { connection, result: Ok(took), .. })) => {
+                self.telemetry.pinged(*connection, *took);
+            }
+            _ => {}
+        }
+        event
     }
 }
 

@@ -31,6 +31,7 @@ use crate::{
     pace::Pace,
     platform::{Platform, timeout},
     receipts::PendingResults,
+    report::{ConnectionReport, Watched},
     session::{self, SessionEnd},
     storage::Storage,
 };
@@ -47,7 +48,10 @@ pub(crate) enum Command {
 
 /// Steers a running worker from anywhere. Dropping it changes nothing.
 #[derive(Clone, Debug)]
-pub struct WorkerHandle(mpsc::UnboundedSender<Command>);
+pub struct WorkerHandle {
+    commands: mpsc::UnboundedSender<Command>,
+    watched: Watched,
+}
 
 impl WorkerHandle {
     /// Stops: computing ends at once, leases go back, committed results are waited for briefly. A second call waits no
@@ -66,9 +70,14 @@ impl WorkerHandle {
         self.send(Command::SetShare(share));
     }
 
+    /// How the worker is connected; `None` while it is not. `now` is by its platform's clock.
+    pub fn connection(&self, now: Duration) -> Option<ConnectionReport> {
+        self.watched.report(now)
+    }
+
     fn send(&self, command: Command) {
         // A worker that has ended needs no commands.
-        let _ = self.0.unbounded_send(command);
+        let _ = self.commands.unbounded_send(command);
     }
 }
 
@@ -84,6 +93,7 @@ pub(crate) struct Core<P, G> {
     pub(crate) fetcher: Fetcher<P>,
     pub(crate) up: Limiter<P>,
     pub(crate) outputs: Outputs,
+    pub(crate) watched: Watched,
     pub(crate) pending: RefCell<PendingResults>,
     pub(crate) stats: RefCell<Stats>,
     pub(crate) faults_in_a_row: Cell<u32>,
@@ -143,13 +153,17 @@ impl<P: Platform, G: Backend> Worker<P, G> {
     ) -> Result<(Self, WorkerHandle), ConfigError> {
         let relay = config.check()?;
         let keypair = Self::keypair(&config.seed);
-        let (network, streams) = Network::new(&platform, &keypair, transport, relay.0, &config.agent);
-        let (handle, commands) = mpsc::unbounded();
+        let watched = Watched::default();
+        let (network, streams) =
+            Network::new(&platform, &keypair, transport, relay.0, &config.agent, &watched.telemetry);
+        let (sender, commands) = mpsc::unbounded();
+        let handle = WorkerHandle { commands: sender, watched: watched.clone() };
         let limiter =
             |field, rate| Limiter::new(platform.clone(), rate).map_err(|source| ConfigError::Rate { field, source });
         let (down, up) = (limiter("max_down", config.max_down)?, limiter("max_up", config.max_up)?);
         let cache = Cache::new(config.cache_bytes);
-        let fetcher = Fetcher::new(platform.clone(), relay.0, cache, down, config.loopback_sources);
+        let fetcher =
+            Fetcher::new(platform.clone(), relay.0, cache, down, watched.transfers.clone(), config.loopback_sources);
         let core = Core {
             key: NodeKey::from_seed(&config.seed, config.network.clone()),
             relay,
@@ -159,6 +173,7 @@ impl<P: Platform, G: Backend> Worker<P, G> {
             fetcher,
             up,
             outputs: Outputs::default(),
+            watched,
             pending: RefCell::default(),
             stats: RefCell::default(),
             faults_in_a_row: Cell::new(0),
@@ -168,7 +183,7 @@ impl<P: Platform, G: Backend> Worker<P, G> {
             platform,
             config,
         };
-        Ok((Self { core, network, streams, commands, storage: None }, WorkerHandle(handle)))
+        Ok((Self { core, network, streams, commands, storage: None }, handle))
     }
 
     /// Keeps blobs in `storage` too, at most as many bytes as the configuration says.

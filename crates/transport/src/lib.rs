@@ -5,5 +5,6 @@ pub mod framed;
 pub mod peer;
 pub mod race;
 pub mod streams;
+pub mod telemetry;
 pub mod webrtc;
 pub mod websocket;

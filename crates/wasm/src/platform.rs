@@ -14,6 +14,11 @@ extern "C" {
     fn performance_now() -> f64;
 }
 
+/// The clock of [`BrowserPlatform`].
+pub(crate) fn now() -> Duration {
+    Duration::from_secs_f64(performance_now() / 1000.0)
+}
+
 /// The platform of a tab.
 #[derive(Clone)]
 pub(crate) struct BrowserPlatform {
@@ -28,7 +33,7 @@ impl BrowserPlatform {
 
 impl Platform for BrowserPlatform {
     fn now(&self) -> Duration {
-        Duration::from_secs_f64(performance_now() / 1000.0)
+        now()
     }
 
     fn unix_time_s(&self) -> u64 {

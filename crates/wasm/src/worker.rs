@@ -21,7 +21,7 @@ use crate::{
     config::CoreConfig,
     error::Failure,
     gpu::{self, Gpu},
-    platform::BrowserPlatform,
+    platform::{self, BrowserPlatform},
 };
 
 /// 32 random bytes for a new node identity; the caller keeps them.
@@ -102,6 +102,15 @@ impl Worker {
         self.share.set(Some(share));
         self.steer(|handle| handle.set_throttle(share));
     }
+
+    /// How it is connected, as `shoal_node::ConnectionReport` says; null while it is not.
+    pub fn connection(&self) -> JsValue {
+        let handle = self.handle.borrow();
+        let report = handle.as_ref().and_then(|handle| handle.connection(platform::now()));
+        report.map_or(JsValue::NULL, |report| {
+            report.serialize(&serializer()).expect("a report is numbers, texts and lists")
+        })
+    }
 }
 
 impl Worker {
@@ -134,10 +143,13 @@ fn transport(rtc: Option<MessagePort>, seed: &[u8; 32], first: Kind) -> BoxedTra
     Race::new(both, first, TAB_HEAD_START).boxed()
 }
 
+/// Large numbers stay numbers: no session counts to 2^53.
+fn serializer() -> serde_wasm_bindgen::Serializer {
+    serde_wasm_bindgen::Serializer::json_compatible()
+}
+
 fn emit(on_event: &js_sys::Function, event: &Event) {
-    // Large numbers stay numbers: no session counts to 2^53.
-    let serializer = serde_wasm_bindgen::Serializer::json_compatible();
-    let object = match event.serialize(&serializer) {
+    let object = match event.serialize(&serializer()) {
         Ok(object) => object,
         Err(error) => {
             web_sys::console::error_1(&format!("shoal: an event was lost: {error}").into());

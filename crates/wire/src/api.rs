@@ -86,6 +86,41 @@ pub struct WorkerRow {
     pub payout_address: Option<String>,
 }
 
+/// A connection as it is now. Bytes are those of its streams, as both ends count them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ConnectionRow {
+    /// Node id of the other end; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub node: Option<NodeId>,
+    /// Whether it holds a worker's session.
+    pub joined: bool,
+    /// `webrtc`, `websocket`, `quic` or `tcp`.
+    pub transport: String,
+    /// Multiaddress of the other end.
+    pub address: String,
+    /// How long it has stood, milliseconds.
+    pub age_ms: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Bytes received a second, over the last seconds.
+    pub received_bytes_per_second: u64,
+    /// Bytes sent a second, over the last seconds.
+    pub sent_bytes_per_second: u64,
+    /// What the last ping took, milliseconds: path, queues and the other end's attention. Absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<f64>,
+    /// What the transport's own acknowledgements take, milliseconds: the path alone. Absent where the transport hides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_round_trip_ms: Option<f64>,
+    /// Pieces of data that the transport sent once more. Absent where the transport hides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retransmissions: Option<u64>,
+}
+
 /// Answer to a submitted job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,7 +1,7 @@
 //! What a volunteer or a monitor asks.
 
 use axum::{Json, extract::State, http::header, response::IntoResponse};
-use shoal_wire::api::{ApiError, JoinInfo, WorkerRow};
+use shoal_wire::api::{ApiError, ConnectionRow, JoinInfo, WorkerRow};
 
 use super::{App, Failure, status::connected};
 
@@ -19,6 +19,16 @@ pub(super) async fn join(State(app): State<App>) -> Result<Json<JoinInfo>, Failu
 pub(super) async fn workers(State(app): State<App>) -> Result<Json<Vec<WorkerRow>>, Failure> {
     let rows = app.context.public_store.worker_rows(None).await?;
     Ok(Json(connected(&app.context, rows)))
+}
+
+/// List connections
+///
+/// Everyone connected now, from where, and how well; the oldest first. For the operator alone: network addresses are nobody
+/// else's business.
+#[utoipa::path(get, path = "/v1/connections", tag = "operator",
+    responses((status = 200, body = Vec<ConnectionRow>), (status = 401, body = ApiError)))]
+pub(super) async fn connections(State(app): State<App>) -> Json<Vec<ConnectionRow>> {
+    Json(app.context.connections.rows(|node| app.context.is_connected(node)))
 }
 
 pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {

@@ -1,6 +1,6 @@
 //! The HTTP side: the API with its generated OpenAPI document, metrics, and the volunteer page.
 //!
-//! Reading is open. Uploading, submitting and cancelling are the operator's: over loopback alone, or with the bearer
+//! Reading is open, but for who is connected from where. That, uploading, submitting and cancelling are the operator's: over loopback alone, or with the bearer
 //! token where HTTP is bound elsewhere ([`guard`]). Every failure answers with an `ApiError`.
 
 mod blobs;
@@ -86,6 +86,7 @@ pub fn router(app: App, guard: Guard, config: &Config, addresses: &[String]) -> 
                 .routes(routes!(jobs::cancel_job))
                 .layer(DefaultBodyLimit::max(MAX_JOB_SPEC_LEN)),
         )
+        .routes(routes!(info::connections))
         .layer(middleware::from_fn_with_state(Arc::new(guard.clone()), guard::operator_only));
     let (api, document) = OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(operator)

@@ -9,6 +9,7 @@ mod handshake;
 mod listen;
 mod serve;
 mod session;
+mod transports;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,11 +18,10 @@ use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder,
     connection_limits::{self, ConnectionLimits},
-    identify, noise, ping,
+    identify, ping,
     swarm::{NetworkBehaviour, SwarmEvent},
-    tcp, yamux,
 };
-use shoal_transport::{peer::keypair, streams, webrtc::native, websocket};
+use shoal_transport::{peer::keypair, streams, webrtc::native};
 use shoal_wire::version::{BLOB_PROTOCOL, IDENTIFY_PROTOCOL, WORK_PROTOCOL};
 use tokio::sync::{mpsc, watch};
 
@@ -29,7 +29,7 @@ pub use fetch::Fetcher;
 pub use handshake::Membership;
 pub use listen::Listening;
 
-use crate::{config::SourceTemplate, context::Context, engine::EngineHandle};
+use crate::{config::SourceTemplate, connections::Connections, context::Context, engine::EngineHandle};
 
 /// Connections at once: a few more than the coordinator takes workers, so that those too many are told so.
 const MAX_CONNECTIONS: u32 = 10_100;
@@ -42,6 +42,9 @@ const MAX_CONNECTIONS_PER_PEER: u32 = 2;
 
 /// How long a connection without streams stays: a worker that reopens its session needs a moment.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often rates are measured; they are differences over at least two seconds.
+const RATE_TICK: Duration = Duration::from_secs(2);
 
 /// How long listening may take to begin: binding sockets is immediate.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,6 +65,7 @@ pub struct Node {
     swarm: Swarm<Behaviour>,
     control: streams::Control,
     addresses: Vec<Multiaddr>,
+    connections: Connections,
 }
 
 impl Node {
@@ -73,6 +77,7 @@ impl Node {
         seed: &[u8; 32],
         certificate: native::Certificate,
         listening: Listening,
+        connections: Connections,
     ) -> anyhow::Result<Self> {
         let key = keypair(seed);
         let streams = streams::Behaviour::new();
@@ -83,13 +88,10 @@ impl Node {
             .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER));
         let mut swarm = SwarmBuilder::with_existing_identity(key)
             .with_tokio()
-            .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+            .with_other_transport(|key| {
+                Ok(transports::transports(key, certificate, listening.tls.clone(), connections.telemetry())?)
+            })
             .context("noise")?
-            .with_quic()
-            .with_other_transport(|key| native::Transport::new(native::Config { identity: key.clone(), certificate }))
-            .context("webrtc")?
-            .with_other_transport(|key| websocket::native::transport(key, listening.tls.clone()))
-            .context("websocket")?
             .with_behaviour(|key| Behaviour {
                 limits: connection_limits::Behaviour::new(limits),
                 identify: identify::Behaviour::new(
@@ -109,7 +111,7 @@ impl Node {
         }
         let addresses = listen::wait_for_addresses(&mut swarm, listeners);
         let addresses = tokio::time::timeout(LISTEN_TIMEOUT, addresses).await.context("listening")??;
-        Ok(Self { swarm, control, addresses })
+        Ok(Self { swarm, control, addresses, connections })
     }
 
     /// Where the node listens, without `/p2p`.
@@ -143,9 +145,14 @@ impl Node {
         let sessions = session::accept(work, context.clone(), engine, membership, closing);
         let serving = serve::accept(blobs, context, sources);
         let (mut sessions, mut serving) = (tokio::spawn(sessions), tokio::spawn(serving));
+        let mut rates = tokio::time::interval(RATE_TICK);
         loop {
             tokio::select! {
-                event = self.swarm.select_next_some() => log_event(event),
+                event = self.swarm.select_next_some() => {
+                    note(&self.connections, &event);
+                    log_event(event);
+                }
+                _ = rates.tick() => self.connections.measure_rates(),
                 Some(peer) = to_close.recv() => {
                     // An error only says that the connection is gone.
                     let _ = self.swarm.disconnect_peer_id(peer);
@@ -162,6 +169,21 @@ impl Node {
 
 /// Peers waiting to be disconnected.
 const CLOSE_QUEUE: usize = 64;
+
+fn note(connections: &Connections, event: &SwarmEvent<BehaviourEvent>) {
+    match event {
+        SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+            connections.established(*connection_id, *peer_id, endpoint);
+        }
+        SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
+            connections.closed(*connection_id, cause.as_ref());
+        }
+        SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { connection, result: Ok(took), .. })) => {
+            connections.pinged(*connection, *took);
+        }
+        _ => {}
+    }
+}
 
 fn log_event(event: SwarmEvent<BehaviourEvent>) {
     match event {

@@ -73,6 +73,9 @@ pub(crate) mod chunk;
 pub use crate::chunk::ErrorCauseCode;
 pub use crate::chunk::chunk_payload_data::{ChunkPayloadData, PayloadProtocolIdentifier};
 
+mod observed;
+pub use crate::observed::{Observed, take_observed};
+
 mod config;
 pub use crate::config::{
     ClientConfig, DEFAULT_SCTP_PORT, EndpointConfig, MAX_SNAP_INIT_BYTES, ServerConfig,

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use sctp_proto::{
     Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
     Payload, PayloadProtocolIdentifier, ReliabilityType, StreamEvent, TransportConfig,
-    generate_snap_token,
+    generate_snap_token, take_observed,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -221,6 +221,11 @@ fn reliable_messages_arrive_once_and_in_order() {
             |_, b| b.received.values().map(Vec::len).sum::<usize>() == total,
         );
         assert!(b.received == sent, "seed {seed}");
+        let seen = take_observed();
+        // Reordering alone makes gap reports too, so without loss there may be some.
+        assert!(seen.retransmitted_chunks > 0 || loss == 0.0, "seed {seed}");
+        let round_trip = seen.round_trip.unwrap();
+        assert!(round_trip >= Duration::from_millis(10), "{round_trip:?}");
     }
 }
 
@@ -302,5 +307,36 @@ fn a_reset_is_answered_once_and_the_id_is_free_for_both_sides() {
             assert_eq!(a.finished, a.reset, "seed {seed}");
             assert_eq!(b.finished, b.reset, "seed {seed}");
         }
+    }
+}
+
+/// The side that closed has seen both resets and uses the id again. The other
+/// side's reset may still wait for its response, which is late or lost; it can
+/// answer on the new stream all the same.
+#[test]
+fn an_id_that_the_peer_uses_again_can_be_answered_at_once() {
+    for (seed, loss) in (0..40).map(|seed| (seed, f64::from(seed as u32 % 4) * 0.05)) {
+        let (mut a, mut b) = Peer::pair();
+        let mut path = Path::new(seed, loss);
+        let base = Instant::now();
+        let limit = Duration::from_secs(3_000);
+        for generation in 0..20 {
+            a.open(0, ReliabilityType::Reliable, 0);
+            let question = message(0, generation, 2_000);
+            a.association.stream(0).unwrap().write(&question).unwrap();
+            let arrived = |peer: &mut Peer| {
+                peer.received.get(&0).map_or(0, Vec::len) == generation as usize + 1
+            };
+            path.run(base, (&mut a, &mut b), limit, |_, b| arrived(b));
+            let answer = b.association.stream(0).unwrap().write(&question);
+            answer.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            path.run(base, (&mut a, &mut b), limit, |a, _| arrived(a));
+            a.association.stream(0).unwrap().close().unwrap();
+            path.run(base, (&mut a, &mut b), limit, |a, _| {
+                a.reset.len() == generation as usize + 1
+            });
+        }
+        path.run(base, (&mut a, &mut b), limit, |_, b| b.reset.len() == 20);
+        assert_eq!(b.finished, b.reset, "seed {seed}");
     }
 }

@@ -15,6 +15,28 @@ export function formatOps(ops: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit] ?? ''}`.trimEnd();
 }
 
+/** A number of bytes with three significant digits, decimal units: 1234567 is "1.23 MB". */
+export function formatBytes(bytes: number): string {
+  const scaled = formatOps(bytes);
+  return scaled.includes(' ') ? `${scaled}B` : `${scaled} B`;
+}
+
+/** Milliseconds with as many digits as mean something: "0.4 ms", "38 ms", "1.2 s". Browsers round short ones to nothing. */
+export function formatMillis(ms: number): string {
+  if (ms < 0.05) return '< 1 ms';
+  if (ms >= 999.5) return `${(ms / 1000).toFixed(1)} s`;
+  return ms >= 9.95 ? `${ms.toFixed(0)} ms` : `${ms.toFixed(1)} ms`;
+}
+
+/** How long something has lasted, its two largest parts: "2 h 5 min". */
+export function formatAge(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
 /** First eight digits of an identifier. */
 export function shortId(id: string): string {
   return id.slice(0, 8);

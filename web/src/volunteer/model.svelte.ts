@@ -3,6 +3,7 @@ import {
   createVolunteer,
   joinSecretOf,
   type ChainInfo,
+  type ConnectionStats,
   type ConsentStatus,
   type Device,
   type Progress,
@@ -67,6 +68,10 @@ export class VolunteerModel {
 
   setPaused(paused: boolean): void {
     this.#volunteer.setPaused(paused);
+  }
+
+  connectionStats(): Promise<ConnectionStats | null> {
+    return this.#volunteer.connectionStats();
   }
 
   async withdraw(): Promise<void> {

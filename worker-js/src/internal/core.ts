@@ -42,6 +42,22 @@ export interface CoreStats {
   readonly cached_blobs: number;
 }
 
+/** `shoal_node::ConnectionReport`. */
+export interface CoreConnection {
+  readonly transport: string;
+  readonly address: string;
+  readonly age_ms: number;
+  readonly received_bytes: number;
+  readonly sent_bytes: number;
+  readonly round_trip_ms: number | null;
+  readonly downloads: readonly {
+    readonly blob: string;
+    readonly verified_bytes: number;
+    readonly size_bytes: number | null;
+  }[];
+  readonly uploads: number;
+}
+
 export type CoreEvent =
   | { readonly type: 'connecting'; readonly attempt: number }
   | {

@@ -2,8 +2,9 @@
  * Loaded on start: checks the options, asks the relay how to join, starts the worker script and translates between it
  * and the page. Holds the page's half of WebRTC, because peer connections do not exist in workers.
  */
-import type { Power, VolunteerEvent, VolunteerOptions, VolunteerState } from '../public/types.ts';
+import type { ConnectionStats, Power, VolunteerEvent, VolunteerOptions, VolunteerState } from '../public/types.ts';
 import { isChecksummedAddress } from './checksum.ts';
+import { ConnectionWatch } from './connection-watch.ts';
 import { browserStore } from './consent.ts';
 import type { CoreConfig, CoreEvent } from './core.ts';
 import { VolunteerError } from './errors.ts';
@@ -36,6 +37,7 @@ export interface Engine {
   stop(): Promise<void>;
   setPaused(paused: boolean): void;
   setPower(power: Power): void;
+  connectionStats(): Promise<ConnectionStats | null>;
 }
 
 export async function startEngine(options: VolunteerOptions, host: EngineHost): Promise<Engine> {
@@ -76,6 +78,7 @@ class TabEngine implements Engine {
   readonly #worker: Worker;
   readonly #last: LastTransport;
   readonly #throughput = new Throughput();
+  readonly #watch: ConnectionWatch;
   readonly #ended: Promise<void>;
   readonly #closing: (() => void)[] = [];
   #markEnded: () => void = () => undefined;
@@ -95,6 +98,7 @@ class TabEngine implements Engine {
       this.#markEnded = resolve;
     });
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'shoal' });
+    this.#watch = new ConnectionWatch(() => this.#post({ type: 'connection' }));
     this.#worker.onmessage = (message: MessageEvent<FromWorker>) => this.#receive(message.data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
@@ -102,7 +106,7 @@ class TabEngine implements Engine {
     };
     if (hasWebRtc) {
       const rtc = new MessageChannel();
-      this.#closing.push(serveWebRtc(rtc.port1));
+      this.#closing.push(serveWebRtc(rtc.port1, (peer) => this.#watch.add(peer)));
       this.#post({ type: 'start', config, rtc: rtc.port2 }, [rtc.port2]);
     } else {
       this.#post({ type: 'start', config, rtc: null });
@@ -130,6 +134,10 @@ class TabEngine implements Engine {
     this.#post({ type: 'share', share: SHARES[power] });
   }
 
+  connectionStats(): Promise<ConnectionStats | null> {
+    return this.#watch.stats();
+  }
+
   #receive(message: FromWorker): void {
     switch (message.type) {
       case 'device':
@@ -137,6 +145,9 @@ class TabEngine implements Engine {
         break;
       case 'core':
         this.#follow(message.event);
+        break;
+      case 'connection':
+        this.#watch.answered(message.connection);
         break;
       case 'failed':
         this.#crash(message.error.code, message.error.message);
@@ -196,6 +207,7 @@ class TabEngine implements Engine {
   #close(): void {
     for (const close of this.#closing.splice(0)) close();
     this.#worker.terminate();
+    this.#watch.end();
   }
 
   #post(message: ToWorker, transfer: Transferable[] = []): void {

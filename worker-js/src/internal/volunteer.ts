@@ -3,6 +3,7 @@
  * behind the dynamic import of `engine.ts`, reached by `start` alone and only with a valid consent.
  */
 import type {
+  ConnectionStats,
   ConsentStatus,
   Power,
   Progress,
@@ -126,6 +127,10 @@ export class PageVolunteer implements Volunteer {
   setPower(power: Power): void {
     this.#power = power;
     this.#engine?.setPower(power);
+  }
+
+  async connectionStats(): Promise<ConnectionStats | null> {
+    return (await this.#engine?.connectionStats()) ?? null;
   }
 
   #receive(event: VolunteerEvent): void {

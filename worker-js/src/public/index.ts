@@ -9,9 +9,12 @@ export { joinSecretOf } from '../internal/join-link.ts';
 export type {
   Backend,
   ChainInfo,
+  ConnectionStats,
   ConsentStatus,
   Device,
+  DownloadStats,
   JoinInfo,
+  PathStats,
   Power,
   Progress,
   UnitOutcome,

@@ -86,6 +86,48 @@ export interface ChainInfo {
   readonly distributor: string;
 }
 
+/** How the tab is connected to its relay, at the moment it was asked. */
+export interface ConnectionStats {
+  readonly transport: 'webrtc' | 'websocket';
+  /** The relay's multiaddress. */
+  readonly address: string;
+  readonly ageMs: number;
+  /** Bytes that protocols received and sent, which is what the relay counts too; no headers, no encryption. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  /**
+   * What the last ping took: the path, the queues, and the attention of both ends, of which a tab that computes has
+   * little. `null` before the first.
+   */
+  readonly pingMs: number | null;
+  /** What the browser itself knows of the path; `null` over WebSocket, of which browsers tell nothing. */
+  readonly path: PathStats | null;
+  /** Blobs on their way to the tab. */
+  readonly downloads: readonly DownloadStats[];
+  /** Blobs that the relay is fetching from the tab. */
+  readonly uploads: number;
+}
+
+/**
+ * The selected pair of ICE candidates, as `RTCPeerConnection.getStats` has it. Retransmissions are not among it: browsers
+ * count those of media alone.
+ */
+export interface PathStats {
+  /** Of the browser's latest connectivity check: the path alone. `null` where the browser has measured none. */
+  readonly roundTripMs: number | null;
+  /** With the overhead of SCTP and DTLS. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
+
+export interface DownloadStats {
+  /** The blob's name, hexadecimal. */
+  readonly blob: string;
+  readonly verifiedBytes: number;
+  /** `null` until the relay has said so. */
+  readonly sizeBytes: number | null;
+}
+
 /** What the relay says of itself. */
 export interface JoinInfo {
   readonly network: string;
@@ -141,6 +183,8 @@ export interface Volunteer {
   stop(): Promise<void>;
   setPaused(paused: boolean): void;
   setPower(power: Power): void;
+  /** `null` while there is no connection. Nothing is measured for it unless it is called. */
+  connectionStats(): Promise<ConnectionStats | null>;
   /** Returns what ends the subscription. */
   on(listener: (event: VolunteerEvent) => void): () => void;
 }

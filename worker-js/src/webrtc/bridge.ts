@@ -10,9 +10,9 @@ const MAX_CONNECTIONS = 16;
 
 /**
  * Serves the worker at the other end of `port` until the returned function is called, which closes every connection.
- * The other end goes to the worker's WebRTC transport.
+ * The other end goes to the worker's WebRTC transport. `onPeer` sees every connection that is made, to measure it.
  */
-export function serveWebRtc(port: MessagePort): () => void {
+export function serveWebRtc(port: MessagePort, onPeer: (peer: RTCPeerConnection) => void = () => undefined): () => void {
   const connections = new Map<number, BridgedConnection>();
   const refuse = (connection: number, reason: string): void => {
     port.postMessage({ type: 'closed', connection, reason });
@@ -25,7 +25,9 @@ export function serveWebRtc(port: MessagePort): () => void {
     }
     try {
       const forget = (): void => void connections.delete(id);
-      connections.set(id, new BridgedConnection(id, port, { negotiated, credentials }, forget));
+      const made = new BridgedConnection(id, port, { negotiated, credentials }, forget);
+      connections.set(id, made);
+      onPeer(made.peer);
     } catch (error) {
       // WebRTC may be switched off by the user or by policy.
       refuse(id, String(error));

@@ -36,6 +36,10 @@ export class BridgedConnection {
     void this.#offer(options.credentials);
   }
 
+  get peer(): RTCPeerConnection {
+    return this.#peer;
+  }
+
   async answer(sdp: string): Promise<void> {
     try {
       await this.#peer.setRemoteDescription({ type: 'answer', sdp });

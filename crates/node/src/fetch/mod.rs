@@ -8,7 +8,7 @@
 
 mod source;
 
-use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, rc::Rc};
 
 use bytes::Bytes;
 use futures::{
@@ -28,10 +28,9 @@ use crate::{
     cache::{Cache, Piece},
     http::HttpClient,
     limiter::Limiter,
-    limits::{
-        FETCH_ATTEMPT_TIMEOUT, FETCH_LANES, FETCH_RETRY, MAX_FRUITLESS_ATTEMPTS, MAX_KEPT_DOWNLOADS, MIN_KEPT_LEN,
-    },
+    limits::{FETCH_ATTEMPT_TIMEOUT, FETCH_LANES, FETCH_RETRY, MAX_FRUITLESS_ATTEMPTS, MIN_KEPT_LEN},
     platform::{Platform, timeout},
+    transfers::Transfers,
 };
 
 /// Why an input did not arrive, whatever was tried.
@@ -93,13 +92,19 @@ pub(crate) struct Fetcher<P> {
     down: Limiter<P>,
     http: Option<Rc<dyn HttpClient>>,
     loopback_sources: bool,
-    /// Unfinished ones, the latest last.
-    downloads: RefCell<Vec<Download>>,
+    transfers: Transfers,
 }
 
 impl<P: Platform> Fetcher<P> {
-    pub(crate) fn new(platform: P, relay: PeerId, cache: Cache, down: Limiter<P>, loopback_sources: bool) -> Self {
-        Self { platform, relay, cache, down, http: None, loopback_sources, downloads: RefCell::default() }
+    pub(crate) fn new(
+        platform: P,
+        relay: PeerId,
+        cache: Cache,
+        down: Limiter<P>,
+        transfers: Transfers,
+        loopback_sources: bool,
+    ) -> Self {
+        Self { platform, relay, cache, down, http: None, loopback_sources, transfers }
     }
 
     pub(crate) fn set_http(&mut self, http: Rc<dyn HttpClient>) {
@@ -119,7 +124,7 @@ impl<P: Platform> Fetcher<P> {
             let (download, restored) = self.download(&wanted).await;
             let before = download.verified_len();
             let bytes = Transfer::new(self, control.clone(), wanted, download.clone(), &restored).run().await?;
-            self.downloads.borrow_mut().retain(|kept| kept.id() != wanted.id);
+            self.transfers.finished(&wanted.id);
             // Groups were verified as they came, but kept pieces only by a hash that whoever changed them could change too.
             if restored.is_empty() || BlobId::of(&bytes) == wanted.id {
                 self.cache.put(wanted.id, bytes.clone()).await;
@@ -134,8 +139,7 @@ impl<P: Platform> Fetcher<P> {
 
     /// The download under way, or a new one with the pieces that were kept; and which those are.
     async fn download(&self, wanted: &Wanted) -> (Download, BTreeSet<u32>) {
-        let under_way = self.downloads.borrow().iter().find(|kept| kept.id() == wanted.id).cloned();
-        if let Some(download) = under_way {
+        if let Some(download) = self.transfers.download(&wanted.id) {
             // Pieces of an earlier run may be in it.
             return (download, self.kept_pieces(&wanted.id));
         }
@@ -150,11 +154,7 @@ impl<P: Platform> Fetcher<P> {
                 }
             }
         }
-        let mut downloads = self.downloads.borrow_mut();
-        if downloads.len() == MAX_KEPT_DOWNLOADS {
-            downloads.remove(0);
-        }
-        downloads.push(download.clone());
+        self.transfers.keep(download.clone());
         (download, restored)
     }
 

@@ -120,8 +120,10 @@ impl<'a, P: Platform, G: Backend> Tasks<'a, P, G> {
             return;
         }
         let core = self.core;
+        let counted = core.watched.transfers.upload();
         self.serving.push(
             async move {
+                let _counted = counted;
                 match timeout(&core.platform, SERVE_TIMEOUT, serve_throttled(stream, &core.outputs, &core.up)).await {
                     Some(Ok(served)) => tracing::debug!(output = %served.id.short(), "output fetched"),
                     Some(Err(error)) => tracing::debug!(%error, "output not fetched"),

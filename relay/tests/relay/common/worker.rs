@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use shoal_node::{Devices, TokioPlatform, Worker, WorkerConfig, WorkerHandle, tcp_transport};
+use shoal_node::{ConnectionReport, Devices, TokioPlatform, Worker, WorkerConfig, WorkerHandle, tcp_transport};
 use shoal_wire::{ids::NodeId, proto::Class};
 
 use super::Api;
@@ -42,6 +42,11 @@ impl TestWorker {
         });
         let (node, handle) = started.recv().unwrap();
         Self { node, handle, thread: Some(thread) }
+    }
+
+    /// Its connection as it sees it itself.
+    pub fn connection(&self) -> Option<ConnectionReport> {
+        self.handle.connection(std::time::Duration::ZERO)
     }
 
     /// Stops it politely.

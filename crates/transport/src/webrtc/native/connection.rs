@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::error::CloseReason;
 use super::session::Session;
+use crate::telemetry::PathFigures;
 
 /// One connection. The last handle to go closes it.
 #[derive(Debug)]
@@ -47,6 +48,11 @@ pub struct Muxer {
 impl Muxer {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
         Self { connection }
+    }
+
+    /// What SCTP sees of the path, kept current as long as the connection stands.
+    pub fn path(&self) -> Arc<PathFigures> {
+        self.connection.lock().path.clone()
     }
 }
 

@@ -10,9 +10,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use sctp_proto::Observed;
 use str0m::channel::{ChannelConfig, ChannelData, ChannelId};
 use str0m::config::Fingerprint as SdpFingerprint;
 use str0m::net::{Protocol, Receive, Transmit};
@@ -22,6 +24,7 @@ use super::certificate::{Certificate, provider};
 use super::error::{CloseReason, SessionError};
 use super::send_window::SendWindow;
 use super::session_stream::Stream;
+use crate::telemetry::PathFigures;
 use crate::webrtc::credentials::{self, Credentials, Version};
 use crate::webrtc::fingerprint::Fingerprint;
 use crate::webrtc::limits::{
@@ -62,6 +65,7 @@ pub(super) struct Session {
     /// Some writer found the send window full.
     pub(super) send_blocked: bool,
     pub(super) send_window: SendWindow,
+    pub(super) path: Arc<PathFigures>,
     dialler: bool,
     local: SocketAddr,
     handshake_channel: ChannelId,
@@ -162,6 +166,7 @@ impl Session {
             needs_flush: false,
             send_blocked: false,
             send_window: SendWindow::default(),
+            path: Arc::default(),
             dialler,
             local,
             handshake_channel,
@@ -189,6 +194,7 @@ impl Session {
         if let Err(error) = self.rtc.handle_input(input) {
             tracing::trace!(%error, "datagram not understood");
         }
+        self.observe_path();
     }
 
     /// Lets time pass.
@@ -196,6 +202,7 @@ impl Session {
         if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
             self.fail(CloseReason::WebRtc(error.to_string()));
         }
+        self.observe_path();
         match self.phase {
             Phase::Handshaking { deadline } if now >= deadline => self.close(CloseReason::HandshakeTimeout),
             Phase::Handshaking { .. } | Phase::Open if now >= self.last_received + IDLE_TIMEOUT => {
@@ -217,7 +224,9 @@ impl Session {
             if std::mem::take(&mut self.needs_flush) {
                 self.flush_streams(now);
             }
-            match self.rtc.poll_output() {
+            let output = self.rtc.poll_output();
+            self.observe_path();
+            match output {
                 Ok(str0m::Output::Transmit(transmit)) => return Output::Transmit(transmit),
                 Ok(str0m::Output::Event(event)) => self.handle_event(event),
                 Ok(str0m::Output::Timeout(_)) if !self.rtc.is_alive() => self.finish(CloseReason::Peer),
@@ -315,6 +324,17 @@ impl Session {
             self.send_blocked = false;
             self.needs_flush |= self.streams.values().any(|stream| stream.core.next_control().is_some());
             self.streams.values_mut().for_each(Stream::wake_writer);
+        }
+    }
+
+    /// Takes what SCTP has seen of the path within the call into str0m just made.
+    fn observe_path(&self) {
+        let Observed { retransmitted_chunks, round_trip } = sctp_proto::take_observed();
+        if retransmitted_chunks > 0 {
+            self.path.retransmitted(retransmitted_chunks);
+        }
+        if let Some(round_trip) = round_trip {
+            self.path.measured(round_trip);
         }
     }
 
