@@ -24,6 +24,9 @@ use crate::{platform::TokioPlatform, storage::DiskStorage};
 
 const LEN: usize = 12 << 20;
 
+/// Streams open at once at the sending end, where the last of one that has ended may come after the first of its successor.
+const LANES: std::ops::Range<usize> = FETCH_LANES..2 * FETCH_LANES;
+
 /// What a transfer over memory may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -109,7 +112,7 @@ async fn connected(len: usize, rate: Option<u64>) -> (Arc<Serving>, Fetcher<Toki
     drive(worker);
     let platform = TokioPlatform::new();
     let down = Limiter::new(platform.clone(), rate).unwrap();
-    let fetcher = Fetcher::new(platform, name, Cache::new(0), down, false);
+    let fetcher = Fetcher::new(platform, name, Cache::new(0), down, Transfers::default(), false);
     let wanted = Wanted { blob: "data", id: serving.blob.id(), max_len: len as u64 };
     (serving, fetcher, control, wanted)
 }
@@ -130,7 +133,7 @@ async fn several_streams_work_on_one_blob() {
     assert_eq!((&input.bytes, input.fetched), (serving.blob.bytes(), LEN as u64));
     let sent = soon(serving.sent()).await;
     assert!(is_once(sent), "{sent} bytes");
-    assert_eq!(serving.most.load(Ordering::SeqCst), FETCH_LANES);
+    assert!(LANES.contains(&serving.most.load(Ordering::SeqCst)));
 }
 
 #[tokio::test]
@@ -141,17 +144,18 @@ async fn two_waiters_share_one_download() {
     assert_eq!((one.unwrap().bytes, two.unwrap().bytes), (serving.blob.bytes().clone(), serving.blob.bytes().clone()));
     let sent = soon(serving.sent()).await;
     assert!(is_once(sent), "{sent} bytes");
-    assert_eq!(serving.most.load(Ordering::SeqCst), FETCH_LANES, "together no more than one alone");
+    assert!(LANES.contains(&serving.most.load(Ordering::SeqCst)), "together no more than one alone");
 }
 
 #[tokio::test]
 async fn a_waiter_that_leaves_takes_nothing_with_it() {
-    let (serving, fetcher, control, wanted) = connected(LEN, None).await;
+    // Slow enough to be looked at halfway.
+    let (serving, fetcher, control, wanted) = connected(LEN, Some(20_000_000)).await;
     let mut left = fetcher.fetch(&control, wanted).boxed_local();
     let half = async {
         loop {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            let verified = fetcher.downloads.borrow().first().map_or(0, Download::verified_len);
+            let verified = fetcher.transfers.download(&wanted.id).map_or(0, |download| download.verified_len());
             if verified > LEN as u64 / 2 {
                 break verified;
             }
