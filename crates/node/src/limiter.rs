@@ -62,3 +62,64 @@ impl<P: Platform> Throttle for Limiter<P> {
         self.bucket.borrow().as_ref().map_or(u64::MAX, Bucket::burst)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        sync::{Arc, Mutex},
+    };
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    /// A machine whose time passes when somebody sleeps.
+    #[derive(Clone, Default)]
+    struct Sleeper(Arc<Mutex<Duration>>);
+
+    impl Platform for Sleeper {
+        fn now(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+
+        fn unix_time_s(&self) -> u64 {
+            self.now().as_secs()
+        }
+
+        async fn sleep(&self, duration: Duration) {
+            *self.0.lock().unwrap() += duration;
+        }
+
+        async fn yield_now(&self) {}
+
+        fn spawn(&self, _: Pin<Box<dyn Future<Output = ()> + Send>>) {
+            unreachable!("a limiter spawns nothing");
+        }
+    }
+
+    #[test]
+    fn a_limit_passes_a_burst_and_then_its_rate() {
+        let machine = Sleeper::default();
+        let limiter = Limiter::new(machine.clone(), Some(40_000)).unwrap();
+        assert_eq!(limiter.burst(), 10_000);
+        limiter.pass(10_000).now_or_never().unwrap();
+        assert_eq!(machine.now(), Duration::ZERO, "a burst does not wait");
+        for _ in 0..8 {
+            limiter.pass(10_000).now_or_never().unwrap();
+        }
+        assert_eq!(machine.now(), Duration::from_secs(2));
+        limiter.give_back(10_000);
+        limiter.pass(10_000).now_or_never().unwrap();
+        assert_eq!(machine.now(), Duration::from_secs(2), "what was not used may pass later");
+    }
+
+    #[test]
+    fn no_limit_never_waits_and_a_rate_that_cannot_work_is_refused() {
+        let machine = Sleeper::default();
+        let limiter = Limiter::new(machine.clone(), None).unwrap();
+        limiter.pass(u64::MAX).now_or_never().unwrap();
+        assert_eq!((machine.now(), limiter.burst()), (Duration::ZERO, u64::MAX));
+        assert!(Limiter::new(machine, Some(100)).is_err());
+    }
+}

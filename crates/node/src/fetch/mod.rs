@@ -404,3 +404,6 @@ async fn open(control: &Control, relay: PeerId, wanted: &Wanted) -> Result<libp2
 fn silent(wanted: &Wanted, verified: u64) -> InputError {
     InputError::Silent { blob: wanted.blob, id: wanted.id, verified }
 }
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests;
