@@ -114,7 +114,7 @@ async fn bulk_ahead(kind: Kind, path: Option<Conditions>) -> [u64; 2] {
 }
 
 async fn at_most(kind: Kind, path: Option<Conditions>, bound: u64) {
-    let ahead = bulk_ahead(kind, path).await;
+    let ahead = tokio::time::timeout(2 * PATIENCE, bulk_ahead(kind, path)).await.expect("questions are answered");
     println!("{kind:?}: {} KiB up, {} KiB down", ahead[0] / KIB, ahead[1] / KIB);
     assert!(ahead.iter().all(|bytes| *bytes <= bound), "{kind:?}: {ahead:?} bytes went ahead, {bound} may");
 }
