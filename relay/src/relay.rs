@@ -89,11 +89,17 @@ impl Relay {
         let book = Arc::new(Mutex::new(book));
         let app = http::App::new(context.clone(), handle.clone(), book.clone(), stopped.clone());
         let guard = http::Guard::new(http_addr.ip(), token);
-        let router = http::router(app, guard, config.web_dir.as_deref(), &join.addresses);
+        let router = http::router(app, guard, &config, &join.addresses);
         let serving = http::serve(listener, router, stopped.clone());
         let engine_task = tokio::spawn(engine.run());
         let others = vec![
-            tokio::spawn(node.run(context.clone(), handle.clone(), membership.clone(), stopped.clone())),
+            tokio::spawn(node.run(
+                context.clone(),
+                handle.clone(),
+                membership.clone(),
+                config.blob_sources.clone(),
+                stopped.clone(),
+            )),
             tokio::spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!(%error, "http");

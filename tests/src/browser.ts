@@ -25,13 +25,14 @@ const CONNECT_LIMIT_MS = 60_000;
 /** Kept per visible state of the page, `data-state` of its status line. */
 const RUNNING = new Set(['waiting', 'working']);
 
-export async function startBrowser(flags: readonly string[] = []): Promise<Browser> {
+/** What every Chromium of ours is started with, whoever drives it. */
+export function chromiumFlags(): string[] {
   const root = process.getuid?.() === 0;
-  return chromium.launch({
-    executablePath: CHROME,
-    headless: true,
-    args: [...FLAGS, ...(root ? ['--no-sandbox'] : []), ...flags],
-  });
+  return [...FLAGS, ...(root ? ['--no-sandbox'] : [])];
+}
+
+export async function startBrowser(flags: readonly string[] = []): Promise<Browser> {
+  return chromium.launch({ executablePath: CHROME, headless: true, args: [...chromiumFlags(), ...flags] });
 }
 
 export interface TabOptions {

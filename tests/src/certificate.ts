@@ -1,4 +1,4 @@
-/** A certificate for `localhost` that nobody has to trust, made anew each time so that no key lies in the repository. */
+/** Certificates for `localhost`, made anew each time so that no key lies in the repository. Needs the program openssl. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
@@ -7,14 +7,31 @@ export interface CertificateFiles {
   readonly key: string;
 }
 
-/** Writes both files, in PEM, into `dir`. Needs the program openssl. */
+export interface SignedCertificateFiles extends CertificateFiles {
+  /** The authority's certificate, for whoever is to trust the other. */
+  readonly authority: string;
+}
+
+const NAMES = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+
+/** Writes a certificate that nobody has to trust, and its key, in PEM, into `dir`. */
 export function localhostCertificate(dir: string): CertificateFiles {
-  const files = { cert: join(dir, 'localhost-cert.pem'), key: join(dir, 'localhost-key.pem') };
+  return make(dir, 'localhost', NAMES);
+}
+
+/** The same, signed by an authority that is in `dir` too. */
+export function signedLocalhostCertificate(dir: string): SignedCertificateFiles {
+  const authority = make(dir, 'authority', ['-subj', '/CN=authority of a test']);
+  const signed = ['-CA', authority.cert, '-CAkey', authority.key, '-addext', 'basicConstraints=critical,CA:FALSE'];
+  return { ...make(dir, 'signed', [...NAMES, ...signed]), authority: authority.cert };
+}
+
+function make(dir: string, name: string, options: readonly string[]): CertificateFiles {
+  const files = { cert: join(dir, `${name}-cert.pem`), key: join(dir, `${name}-key.pem`) };
   const args = [
     ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-    ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
     ...['-keyout', files.key, '-out', files.cert],
   ];
-  execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  execFileSync('openssl', [...args, ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
   return files;
 }

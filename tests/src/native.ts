@@ -10,6 +10,7 @@ export interface NativeOptions {
   /** Another program than the built one: the cheating build. */
   readonly file?: string;
   readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 let count = 0;
@@ -23,5 +24,5 @@ export function startNative(relay: Relay, options: NativeOptions = {}): Program 
     ...(options.payout === undefined ? [] : ['--payout', options.payout]),
     ...(options.args ?? []),
   ];
-  return new Program(options.file ?? program('shoal'), args, join(relay.dir, `${name}.log`));
+  return new Program(options.file ?? program('shoal'), args, join(relay.dir, `${name}.log`), options.env);
 }

@@ -14,7 +14,8 @@ use libp2p::Multiaddr;
 use serde_json::json;
 use shoal_chain::EvmAddress;
 use shoal_node::{
-    Devices, DiskStorage, Event, NativeHttp, Payout, Stats, TokioPlatform, Worker, WorkerConfig, native_transport,
+    Devices, DiskStorage, Event, NativeHttp, Payout, Reach, Stats, TokioPlatform, Worker, WorkerConfig,
+    native_transport,
 };
 use shoal_transport::race::Kind;
 use shoal_wire::{proto::Class, version::DEFAULT_NETWORK};
@@ -40,6 +41,7 @@ pub(crate) async fn run(args: WorkArgs, output: &Output) -> Result<(), CliError>
     let view = View::new(*output, dir.join(RECEIPTS_FILE));
     let mut signals = Signals::new().map_err(files::io_error(Path::new("signals")))?;
     let stored_bytes = config.stored_bytes;
+    let reach = if config.is_relay_near() { Reach::Anywhere } else { Reach::Public };
     let (mut worker, handle) =
         Worker::new(config, TokioPlatform::new(), transport, Devices::cpu(), move |event| view.show(&event))?;
     if stored_bytes > 0 {
@@ -47,7 +49,7 @@ pub(crate) async fn run(args: WorkArgs, output: &Output) -> Result<(), CliError>
         let storage = DiskStorage::open(folder.clone()).map_err(files::io_error(&folder))?;
         worker = worker.with_storage(Box::new(storage));
     }
-    match NativeHttp::new() {
+    match NativeHttp::new(reach) {
         Ok(http) => worker = worker.with_http(Rc::new(http)),
         Err(error) => tracing::warn!(%error, "no HTTPS sources: the relay sends everything"),
     }
@@ -97,6 +99,7 @@ async fn configure(args: &WorkArgs, seed: [u8; 32]) -> Result<WorkerConfig, CliE
         ClassArg::Exact => Class::Exact,
         ClassArg::Tolerant => Class::Tolerant,
     };
+    config.loopback_sources = config.is_relay_here();
     config.stored_bytes = args.cache_bytes.unwrap_or(config.stored_bytes);
     (config.max_down, config.max_up) = (args.max_down, args.max_up);
     config.classes = args.classes.iter().map(class).collect();

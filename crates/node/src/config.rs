@@ -56,7 +56,8 @@ pub struct WorkerConfig {
     pub max_down: Option<u64>,
     /// Most bytes of outputs to send in a second, all together; `None` for no limit.
     pub max_up: Option<u64>,
-    /// Lets sources be plain HTTP on this machine. For tests: with it, a relay can make the worker talk to local servers.
+    /// Lets sources be on this machine, by plain HTTP too. For relays on this machine alone ([`Self::is_relay_here`]): any
+    /// other could make the worker talk to local servers.
     pub loopback_sources: bool,
     /// Test-only misbehaviour.
     #[cfg(feature = "cheat")]
@@ -99,6 +100,27 @@ impl WorkerConfig {
         }
     }
 
+    /// Whether all addresses of the relay are on this machine.
+    pub fn is_relay_here(&self) -> bool {
+        let here = |address: &Multiaddr| match address.iter().next() {
+            Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+            Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+            _ => false,
+        };
+        !self.relay.is_empty() && self.relay.iter().all(here)
+    }
+
+    /// Whether all addresses of the relay are on this machine or its networks.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn is_relay_near(&self) -> bool {
+        let near = |address: &Multiaddr| match address.iter().next() {
+            Some(Protocol::Ip4(ip)) => !crate::http::is_public(ip.into()),
+            Some(Protocol::Ip6(ip)) => !crate::http::is_public(ip.into()),
+            _ => false,
+        };
+        !self.relay.is_empty() && self.relay.iter().all(near)
+    }
+
     /// Checks lengths and addresses; returns the relay that all addresses name.
     pub(crate) fn check(&self) -> Result<(PeerId, NodeId), ConfigError> {
         for (field, len, limit) in [
@@ -123,5 +145,34 @@ impl WorkerConfig {
         let peer = relay.ok_or(ConfigError::NoAddress)?;
         let node = peer::node_id(&peer).map_err(ConfigError::Relay)?;
         Ok((peer, node))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_is_here_when_no_address_leaves_this_machine() {
+        let here = |addresses: &[&str]| {
+            WorkerConfig::new([0; 32], addresses.iter().map(|text| text.parse().unwrap()).collect()).is_relay_here()
+        };
+        assert!(here(&["/ip4/127.0.0.1/tcp/1", "/ip6/::1/udp/1/quic-v1"]));
+        for other in ["/ip4/192.0.2.1/tcp/1", "/dns/localhost/tcp/1", "/ip6/2001:db8::1/tcp/1"] {
+            assert!(!here(&["/ip4/127.0.0.1/tcp/1", other]), "{other}");
+        }
+        assert!(!here(&[]));
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
+    fn a_relay_is_near_when_no_address_is_public() {
+        let near = |addresses: &[&str]| {
+            WorkerConfig::new([0; 32], addresses.iter().map(|text| text.parse().unwrap()).collect()).is_relay_near()
+        };
+        assert!(near(&["/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.2/tcp/1", "/ip6/fd00::1/tcp/1"]));
+        assert!(
+            !near(&["/ip4/192.168.1.2/tcp/1", "/ip4/1.1.1.1/tcp/1"]) && !near(&["/dns/a.example/tcp/1"]) && !near(&[])
+        );
     }
 }

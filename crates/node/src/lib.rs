@@ -35,9 +35,9 @@ pub use compute::Devices;
 pub use config::{Payout, WorkerConfig};
 pub use error::{ConfigError, WorkerError};
 pub use event::{Event, Stats, UnitRef};
-#[cfg(not(target_arch = "wasm32"))]
-pub use http::NativeHttp;
 pub use http::{HttpBody, HttpClient, HttpError};
+#[cfg(not(target_arch = "wasm32"))]
+pub use http::{NativeHttp, Reach};
 pub use network::BoxedTransport;
 #[cfg(not(target_arch = "wasm32"))]
 pub use network::{native_transport, tcp_transport};

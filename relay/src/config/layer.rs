@@ -89,6 +89,9 @@ pub struct Layer {
     /// Only workers that know the secret in `join-secret` of the data folder may join
     #[arg(long, env = "SHOAL_RELAY_PRIVATE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", global = true)]
     pub private: Option<bool>,
+    /// HTTPS sources of blobs for workers, with `{id}` where the hash goes; may be repeated, up to four
+    #[arg(long, env = "SHOAL_RELAY_BLOB_SOURCES", value_name = "URL", value_delimiter = ',', global = true)]
+    pub blob_sources: Option<Vec<String>>,
     /// Folder of the volunteer page
     #[arg(long, env = "SHOAL_RELAY_WEB_DIR", value_name = "DIR", global = true)]
     pub web_dir: Option<PathBuf>,

@@ -3,6 +3,7 @@
 
 mod layer;
 mod resolve;
+mod template;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -12,6 +13,7 @@ use std::{
 
 pub use layer::{Layer, ListenAddr, LogFormat};
 pub use resolve::{ConfigError, Explained, Resolved, Source, resolve};
+pub use template::{SourceTemplate, TemplateError, TemplateFault};
 
 /// Default port of the HTTP API and the volunteer page.
 pub const DEFAULT_HTTP_PORT: u16 = 7040;
@@ -54,6 +56,9 @@ pub struct Config {
     pub advertise: Vec<std::net::IpAddr>,
     /// Whether joining needs the secret in the data folder.
     pub private: bool,
+    /// Where else blobs are, in the order of their naming. Whoever can read there needs no join secret, so a private relay
+    /// has none.
+    pub blob_sources: Vec<SourceTemplate>,
     /// Folder of the volunteer page.
     pub web_dir: Option<PathBuf>,
     /// How logs are written.
@@ -78,6 +83,20 @@ pub struct Config {
     pub ready_file: Option<PathBuf>,
 }
 
+impl Config {
+    /// Whether the relay is reached on this machine alone.
+    pub fn is_on_loopback(&self) -> bool {
+        let listeners = [self.tcp_addr, self.webrtc_addr, self.quic_addr, self.ws_addr, self.wss_addr];
+        let local = |listener: &ListenAddr| match listener {
+            ListenAddr::Off => true,
+            ListenAddr::On(addr) => addr.ip().is_loopback(),
+        };
+        self.http_addr.ip().is_loopback()
+            && listeners.iter().all(local)
+            && self.advertise.iter().all(std::net::IpAddr::is_loopback)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -95,6 +114,7 @@ impl Default for Config {
             tls_name: None,
             advertise: Vec::new(),
             private: false,
+            blob_sources: Vec::new(),
             web_dir: None,
             log_format: LogFormat::Text,
             log_filter: "info".to_owned(),

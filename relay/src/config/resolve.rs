@@ -9,7 +9,7 @@ use std::{
 use clap::{ArgMatches, parser::ValueSource};
 use shoal_wire::limits::MAX_NETWORK_LEN;
 
-use super::{Config, Layer, ListenAddr};
+use super::{Config, Layer, ListenAddr, SourceTemplate, TemplateError};
 
 /// Where an effective value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +84,9 @@ pub enum ConfigError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// A source of blobs that cannot be one.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 /// Most validations at once: more than any machine has cores is a misspelling.
@@ -147,7 +150,8 @@ pub fn resolve(flags: Layer, matches: &ArgMatches, file_path: Option<&Path>) -> 
     };
     let d = Config::default();
     let mut r = Resolver { matches, file: file_path, explained: Vec::new() };
-    let config = Config {
+    let sources = r.pick("blob_sources", flags.blob_sources, file.blob_sources, Vec::new(), |v| format!("{v:?}"));
+    let mut config = Config {
         data_dir: r.pick("data_dir", flags.data_dir, file.data_dir, d.data_dir, |v| v.display().to_string()),
         network: r.pick("network", flags.network, file.network, d.network, Clone::clone),
         http_addr: r.pick("http_addr", flags.http_addr, file.http_addr, d.http_addr, ToString::to_string),
@@ -173,6 +177,7 @@ pub fn resolve(flags: Layer, matches: &ArgMatches, file_path: Option<&Path>) -> 
         tls_name: r.pick("tls_name", flags.tls_name.map(Some), file.tls_name.map(Some), d.tls_name, text),
         advertise: r.pick("advertise", flags.advertise, file.advertise, d.advertise, |v| format!("{v:?}")),
         private: r.pick("private", flags.private, file.private, d.private, ToString::to_string),
+        blob_sources: d.blob_sources,
         web_dir: r.pick("web_dir", flags.web_dir.map(Some), file.web_dir.map(Some), d.web_dir, path),
         log_format: r
             .pick("log_format", flags.log_format, file.log_format, d.log_format, |v| format!("{v:?}").to_lowercase()),
@@ -199,6 +204,11 @@ pub fn resolve(flags: Layer, matches: &ArgMatches, file_path: Option<&Path>) -> 
         ready_file: r.pick("ready_file", flags.ready_file.map(Some), file.ready_file.map(Some), d.ready_file, path),
     };
     check(&config)?;
+    config.blob_sources = SourceTemplate::parse_all(&sources, config.is_on_loopback())?;
+    if config.private && !sources.is_empty() {
+        let (key, value) = ("blob_sources", format!("{sources:?} while private is true"));
+        return Err(ConfigError::OutOfRange { key, value, allowed: "none there: a source asks for no join secret" });
+    }
     Ok(Resolved { config, explained: r.explained })
 }
 
@@ -310,6 +320,29 @@ mod tests {
         assert_eq!(error, "validators is 0, allowed is 1 to 256");
         let error = resolved(&["--chain-url", "http://x"], "").unwrap_err().to_string();
         assert!(error.contains("chain_key_file"), "{error}");
+    }
+
+    #[test]
+    fn sources_are_named_by_flag_file_and_list_and_checked() {
+        let r = resolved(&["--blob-sources", "https://a.example/{id},https://b.example/{id}"], "").unwrap();
+        assert_eq!(r.config.blob_sources.len(), 2);
+        let r = resolved(&[], "blob_sources = ['https://a.example/{id}']").unwrap();
+        assert_eq!(r.config.blob_sources[0].origin(), "https://a.example");
+        for (args, detail) in [
+            (&["--blob-sources", "http://a.example/{id}"][..], "\"http://a.example/{id}\": only https"),
+            (&["--blob-sources", "https://a.example/{id}", "--private"][..], "private is true, allowed is none"),
+            (
+                &["--blob-sources", "http://127.0.0.1:1/{id}", "--tcp-addr", "0.0.0.0:1"][..],
+                "whole relay is on loopback",
+            ),
+            (&["--blob-sources", "http://127.0.0.1:1/{id}", "--advertise", "192.0.2.1"][..], "whole relay"),
+        ] {
+            let error = resolved(args, "").unwrap_err().to_string();
+            assert!(error.starts_with("blob_sources") && error.contains(detail), "{args:?}: {error}");
+        }
+        assert!(
+            resolved(&["--blob-sources", "http://127.0.0.1:1/{id}"], "").unwrap().config.blob_sources[0].is_loopback()
+        );
     }
 
     #[test]

@@ -4,15 +4,15 @@ use axum::{
     Json,
     body::Bytes,
     extract::{FromRequest as _, Path, Request, State, rejection::BytesRejection},
-    http::{StatusCode, header},
-    response::IntoResponse,
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use shoal_wire::{
     api::{ApiError, BlobCreated},
     ids::BlobId,
 };
 
-use super::{App, Failure, MAX_UPLOADS};
+use super::{App, Failure, MAX_UPLOADS, range};
 
 /// Upload a blob
 ///
@@ -32,17 +32,25 @@ pub(super) async fn put_blob(State(app): State<App>, request: Request) -> Result
 }
 
 /// Fetch a blob
-#[utoipa::path(get, path = "/v1/blobs/{id}", tag = "blobs", params(("id" = String, Path, description = "BLAKE3 hash, 64 hexadecimal digits")),
-    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ApiError)))]
-pub(super) async fn get_blob(State(app): State<App>, Path(id): Path<String>) -> Result<impl IntoResponse, Failure> {
+///
+/// The whole, or with `Range` one part of it; HEAD gives the headers alone. Bytes never change under their hash, so a CDN
+/// may fetch from here and keep them for ever, and pages of every origin may read them.
+#[utoipa::path(get, path = "/v1/blobs/{id}", tag = "blobs",
+    params(("id" = String, Path, description = "BLAKE3 hash, 64 hexadecimal digits"),
+        ("range" = Option<String>, Header, description = "One range of bytes; several are answered with the whole"),
+        ("if-none-match" = Option<String>, Header, description = "Entity tag: the hash in quotes")),
+    responses((status = 200, content_type = "application/octet-stream", description = "The whole blob"),
+        (status = 206, content_type = "application/octet-stream", description = "The part that was asked for"),
+        (status = 304, description = "The client has it"), (status = 404, body = ApiError),
+        (status = 416, description = "The blob has no such part")))]
+pub(super) async fn get_blob(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     let id: BlobId = id.parse()?;
-    let bytes = app.context.blobs.get(id).await?.ok_or(Failure::UnknownBlob(id))?;
-    // Content never changes under its hash.
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream"),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-    ];
-    Ok((headers, bytes))
+    let blob = app.context.hashed.get(id).await?.ok_or(Failure::UnknownBlob(id))?;
+    Ok(range::answer(&id, blob.bytes(), &headers))
 }
 
 pub(super) fn body_failure(rejection: &BytesRejection) -> Failure {

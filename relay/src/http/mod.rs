@@ -10,11 +10,12 @@ mod guard;
 mod info;
 mod jobs;
 mod listener;
+mod range;
 mod rewards;
 mod status;
 mod web;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use shoal_wire::limits::{MAX_BLOB_LEN, MAX_JOB_SPEC_LEN};
@@ -25,7 +26,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use error::Failure;
 pub use guard::Guard;
 
-use crate::{context::Context, engine::EngineHandle, rewards::Book};
+use crate::{config::Config, context::Context, engine::EngineHandle, rewards::Book};
 
 /// What handlers share.
 #[derive(Clone)]
@@ -74,8 +75,8 @@ impl App {
 )]
 struct ApiDoc;
 
-/// The whole service. `web_dir` holds the volunteer page, which may connect to the WebSockets among `addresses`.
-pub fn router(app: App, guard: Guard, web_dir: Option<&Path>, addresses: &[String]) -> Router {
+/// The whole service. The volunteer page may connect to the WebSockets among `addresses` and to the sources of blobs.
+pub fn router(app: App, guard: Guard, config: &Config, addresses: &[String]) -> Router {
     let operator = OpenApiRouter::new()
         .routes(routes!(blobs::put_blob))
         .layer(DefaultBodyLimit::max(usize::try_from(MAX_BLOB_LEN).expect("64-bit addresses")))
@@ -89,7 +90,7 @@ pub fn router(app: App, guard: Guard, web_dir: Option<&Path>, addresses: &[Strin
         .layer(middleware::from_fn_with_state(Arc::new(guard.clone()), guard::operator_only));
     let (api, document) = OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(operator)
-        .routes(routes!(blobs::get_blob))
+        .merge(OpenApiRouter::new().routes(routes!(blobs::get_blob)).layer(range::cors()))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job))
         .routes(routes!(jobs::get_model))
@@ -106,9 +107,9 @@ pub fn router(app: App, guard: Guard, web_dir: Option<&Path>, addresses: &[Strin
         .route("/metrics", get(info::metrics))
         .route("/healthz", get(info::healthz))
         .with_state(app);
-    web::with_page(api, web_dir)
+    web::with_page(api, config.web_dir.as_deref())
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::known_host))
-        .layer(middleware::from_fn_with_state(web::Policy::new(addresses), web::security_headers))
+        .layer(middleware::from_fn_with_state(web::Policy::new(addresses, &config.blob_sources), web::security_headers))
 }
 
 /// Serves until `stop` changes; requests in progress are finished.

@@ -13,9 +13,10 @@ use shoal_transport::websocket;
 use tower_http::services::ServeDir;
 
 use super::Failure;
+use crate::config::SourceTemplate;
 
 /// Scripts, styles, workers and WebAssembly from this origin alone; no frames, no forms, no plug-ins, no other hosts but the
-/// relay's WebSockets. Data channels are outside this policy.
+/// relay's WebSockets and the sources of blobs that it names. Data channels are outside this policy.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
      img-src 'self' data:; font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'; connect-src 'self'";
@@ -25,10 +26,11 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wa
 pub(super) struct Policy(HeaderValue);
 
 impl Policy {
-    /// Allows the WebSockets among these multiaddresses. Those at IPv6 literals are left out: the policy's grammar has no
-    /// place for them.
-    pub(super) fn new(addresses: &[String]) -> Self {
+    /// Allows the WebSockets among these multiaddresses, and these sources. Those at IPv6 literals are left out: the
+    /// policy's grammar has no place for them.
+    pub(super) fn new(addresses: &[String], sources: &[SourceTemplate]) -> Self {
         let urls = addresses.iter().filter_map(|text| websocket::url(&text.parse().ok()?).ok());
+        let urls = urls.chain(sources.iter().map(|source| source.origin().to_owned()));
         let mut origins: Vec<String> = urls.filter(|url| !url.contains('[')).collect();
         origins.sort();
         origins.dedup();
@@ -64,7 +66,8 @@ pub(super) async fn security_headers(State(policy): State<Policy>, request: Requ
         (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A route may know better.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -74,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_names_the_relays_websockets_and_nothing_else() {
+    fn the_policy_names_the_relays_websockets_and_sources_and_nothing_else() {
         let addresses = [
             "/ip4/127.0.0.1/tcp/7041",
             "/ip4/127.0.0.1/tcp/7042/ws",
@@ -82,9 +85,11 @@ mod tests {
             "/dns/relay.example/tcp/443/tls/ws",
             "/ip4/127.0.0.1/udp/7042/quic-v1",
         ];
-        let Policy(policy) = Policy::new(&addresses.map(str::to_owned));
+        let sources = ["https://cdn.example/{id}", "https://cdn.example/b/{id}", "https://[2001:db8::1]/{id}"];
+        let sources = SourceTemplate::parse_all(&sources.map(str::to_owned), false).unwrap();
+        let Policy(policy) = Policy::new(&addresses.map(str::to_owned), &sources);
         let policy = policy.to_str().unwrap();
         let (_, sources) = policy.split_once("connect-src ").unwrap();
-        assert_eq!(sources, "'self' ws://127.0.0.1:7042 wss://relay.example:443");
+        assert_eq!(sources, "'self' https://cdn.example ws://127.0.0.1:7042 wss://relay.example:443");
     }
 }

@@ -29,7 +29,7 @@ pub use fetch::Fetcher;
 pub use handshake::Membership;
 pub use listen::Listening;
 
-use crate::{connections::Connections, context::Context, engine::EngineHandle};
+use crate::{config::SourceTemplate, connections::Connections, context::Context, engine::EngineHandle};
 
 /// Connections at once: a few more than the coordinator takes workers, so that those too many are told so.
 const MAX_CONNECTIONS: u32 = 10_100;
@@ -129,12 +129,13 @@ impl Node {
         Fetcher::new(self.control.clone(), context)
     }
 
-    /// Takes sessions and blob requests until `stop` changes.
+    /// Takes sessions and blob requests until `stop` changes. Workers hear of `sources` of blobs.
     pub async fn run(
         mut self,
         context: Arc<Context>,
         engine: EngineHandle,
         membership: Arc<Membership>,
+        sources: Vec<SourceTemplate>,
         mut stop: watch::Receiver<bool>,
     ) {
         let accept =
@@ -142,7 +143,8 @@ impl Node {
         let (work, blobs) = (accept(WORK_PROTOCOL), accept(BLOB_PROTOCOL));
         let (closing, mut to_close) = mpsc::channel(CLOSE_QUEUE);
         let sessions = session::accept(work, context.clone(), engine, membership, closing);
-        let (mut sessions, mut serving) = (tokio::spawn(sessions), tokio::spawn(serve::accept(blobs, context)));
+        let serving = serve::accept(blobs, context, sources);
+        let (mut sessions, mut serving) = (tokio::spawn(sessions), tokio::spawn(serving));
         let mut rates = tokio::time::interval(RATE_TICK);
         loop {
             tokio::select! {

@@ -1,7 +1,7 @@
 //! Serving blobs to workers that have a session.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -13,19 +13,23 @@ use shoal_transport::{
     blob::{Blob, BlobSource, serve},
     peer::node_id,
 };
-use shoal_wire::{ids::BlobId, limits::MAX_BLOB_STREAMS_PER_PEER};
+use shoal_wire::{
+    ids::BlobId,
+    limits::{INITIAL_BLOB_CREDIT, MAX_BLOB_STREAMS_PER_PEER},
+};
 
-use crate::context::Context;
+use crate::{config::SourceTemplate, context::Context};
 
 /// Longest transfer: the largest blob at 2 Mbit/s. Whoever is slower resumes.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(1200);
 
-/// Blobs kept hashed in memory, bytes: the parameters of the current rounds, which every worker fetches.
-const CACHE_LEN: usize = 128 * 1024 * 1024;
+/// Smallest blob that sources are named for, bytes. The relay sends the first quarter of this and the hashes in any case,
+/// before a worker has heard of a source, and a connection to one costs several round trips.
+const MIN_SOURCED_LEN: u64 = 4 * INITIAL_BLOB_CREDIT;
 
-/// Takes blob requests for ever.
-pub(super) async fn accept(mut incoming: IncomingStreams, context: Arc<Context>) {
-    let source = Arc::new(Source { context, cache: Mutex::default() });
+/// Takes blob requests for ever. Workers are told of `templates`.
+pub(super) async fn accept(mut incoming: IncomingStreams, context: Arc<Context>, templates: Vec<SourceTemplate>) {
+    let source = Arc::new(Source { context, templates });
     let open: Arc<Mutex<HashMap<PeerId, usize>>> = Arc::default();
     while let Some((peer, stream)) = incoming.next().await {
         // Whoever has no session gets nothing: the blobs of a private swarm are private.
@@ -69,41 +73,19 @@ fn leave(open: &Mutex<HashMap<PeerId, usize>>, peer: PeerId) {
 
 struct Source {
     context: Arc<Context>,
-    /// Oldest first.
-    cache: Mutex<VecDeque<Blob>>,
+    templates: Vec<SourceTemplate>,
 }
 
 impl BlobSource for Source {
     async fn blob(&self, id: &BlobId) -> Option<Blob> {
-        if let Some(blob) = self.cached(id) {
-            return Some(blob);
-        }
-        let bytes = match self.context.blobs.get(*id).await {
-            Ok(bytes) => bytes?,
-            Err(error) => {
-                tracing::error!(%error, "blob");
-                return None;
-            }
-        };
-        let blob = tokio::task::spawn_blocking(move || Blob::new(bytes)).await.expect("hashing does not panic");
-        self.keep(blob.clone());
-        Some(blob)
-    }
-}
-
-impl Source {
-    fn cached(&self, id: &BlobId) -> Option<Blob> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.iter().find(|blob| blob.id() == *id).cloned()
+        let blob = self.context.hashed.get(*id).await;
+        blob.inspect_err(|error| tracing::error!(%error, "blob")).ok().flatten()
     }
 
-    fn keep(&self, blob: Blob) {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.push_back(blob);
-        let mut held: usize = cache.iter().map(|blob| blob.bytes().len()).sum();
-        while held > CACHE_LEN {
-            let Some(oldest) = cache.pop_front() else { return };
-            held -= oldest.bytes().len();
+    fn sources(&self, blob: &Blob) -> Vec<String> {
+        if (blob.bytes().len() as u64) < MIN_SOURCED_LEN {
+            return Vec::new();
         }
+        self.templates.iter().map(|template| template.url(&blob.id())).collect()
     }
 }

@@ -34,6 +34,56 @@ async fn blobs_go_in_and_come_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cdn_can_fetch_blobs_and_parts_of_them() {
+    let relay = TestRelay::start().await;
+    let api = &relay.api;
+    let bytes: Vec<u8> = (0..100_000_u32).map(|i| (i.wrapping_mul(i) >> 3) as u8).collect();
+    let id = api.put_blob(bytes.clone()).await;
+    let url = api.url(&format!("/v1/blobs/{id}"));
+    let tag = format!("\"{id}\"");
+    let ranged =
+        |range: &str| api.client.get(&url).header("range", range).header("origin", "https://page.example").send();
+
+    let part = ranged("bytes=16384-32767").await.unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    for (name, value) in [
+        ("content-range", "bytes 16384-32767/100000"),
+        ("content-length", "16384"),
+        ("accept-ranges", "bytes"),
+        ("etag", &tag),
+        ("cache-control", "public, max-age=31536000, immutable"),
+        ("access-control-allow-origin", "*"),
+        ("access-control-expose-headers", "content-range,content-length,accept-ranges,etag"),
+        ("cross-origin-resource-policy", "cross-origin"),
+    ] {
+        assert_eq!(part.headers()[name], value, "{name}");
+    }
+    assert_eq!(part.bytes().await.unwrap(), bytes[16_384..32_768]);
+    assert_eq!(ranged("bytes=-5").await.unwrap().bytes().await.unwrap(), bytes[99_995..]);
+
+    let beyond = ranged("bytes=100000-").await.unwrap();
+    assert_eq!(
+        (beyond.status(), &beyond.headers()["content-range"]),
+        (StatusCode::RANGE_NOT_SATISFIABLE, &"bytes */100000".parse().unwrap())
+    );
+    let several = ranged("bytes=0-1,4-5").await.unwrap();
+    assert_eq!((several.status(), several.bytes().await.unwrap()), (StatusCode::OK, bytes.clone().into()));
+    let known = api.client.get(&url).header("if-none-match", &tag).send().await.unwrap();
+    assert_eq!((known.status(), &known.headers()["etag"]), (StatusCode::NOT_MODIFIED, &tag.parse().unwrap()));
+
+    let head = api.client.head(&url).send().await.unwrap();
+    assert_eq!((head.status(), &head.headers()["content-length"]), (StatusCode::OK, &"100000".parse().unwrap()));
+    assert!(head.bytes().await.unwrap().is_empty());
+    let preflight = api.client.request(reqwest::Method::OPTIONS, &url).header("origin", "https://page.example");
+    let preflight =
+        preflight.header("access-control-request-method", "GET").header("access-control-request-headers", "range");
+    let preflight = preflight.send().await.unwrap();
+    assert_eq!(preflight.headers()["access-control-allow-headers"], "range,if-range,if-none-match");
+    assert!(!api.get("/v1/join").await.headers().contains_key("access-control-allow-origin"), "blobs alone are open");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_jobs_are_refused_by_name_and_the_relay_goes_on() {
     let relay = TestRelay::start().await;
     let api = &relay.api;

@@ -35,9 +35,11 @@ impl SourceError {
         match self {
             Self::Http(HttpError::NoAnswer(_) | HttpError::Broken(_)) | Self::Short { .. } => true,
             Self::Http(HttpError::Status(status)) => *status >= 500,
-            Self::Http(HttpError::LedAway) | Self::Wrong { .. } | Self::Excess { .. } | Self::Slow | Self::Size(_) => {
-                false
-            }
+            Self::Http(HttpError::LedAway | HttpError::OutOfReach)
+            | Self::Wrong { .. }
+            | Self::Excess { .. }
+            | Self::Slow
+            | Self::Size(_) => false,
         }
     }
 }

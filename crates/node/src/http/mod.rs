@@ -5,6 +5,8 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+#[cfg(not(target_arch = "wasm32"))]
+mod reach;
 
 use std::ops::Range;
 
@@ -12,6 +14,10 @@ use bytes::Bytes;
 use futures::{future::LocalBoxFuture, stream::LocalBoxStream};
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::NativeHttp;
+#[cfg(not(target_arch = "wasm32"))]
+pub use reach::Reach;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use reach::is_public;
 use shoal_wire::limits::MAX_BLOB_SOURCE_LEN;
 
 /// Why an HTTP request gave no bytes, or not all of them.
@@ -23,9 +29,12 @@ pub enum HttpError {
     /// Not 206: the server has no such file, or does not serve ranges.
     #[error("status {0}")]
     Status(u16),
-    /// It led to something that is not HTTPS.
-    #[error("led away from https")]
+    /// It led to something that is not HTTPS, or out of reach.
+    #[error("led away from https, or out of reach")]
     LedAway,
+    /// On this machine or its networks.
+    #[error("not on the public Internet")]
+    OutOfReach,
     /// The answer ended early.
     #[error("answer broke: {0}")]
     Broken(String),
@@ -40,8 +49,8 @@ pub trait HttpClient {
     fn get<'a>(&'a self, url: &'a str, range: Range<u64>) -> LocalBoxFuture<'a, Result<HttpBody, HttpError>>;
 }
 
-/// Whether a URL may be a source: `https` without user, password or fragment. With `loopback`, which only tests set,
-/// `http` to an address of this machine may too; a relay must never make a volunteer's machine talk to itself.
+/// Whether a URL may be a source: `https` without user, password or fragment. With `loopback`, for
+/// relays on this machine, `http` to an address of it may too; no other relay may make a volunteer's machine talk to itself.
 pub(crate) fn is_source_url(url: &str, loopback: bool) -> bool {
     let plain = url.bytes().all(|byte| byte.is_ascii_graphic()) && !url.contains(['#', '\\']);
     let secure = url.strip_prefix("https://");

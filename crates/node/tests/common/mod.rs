@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption of a helper fails its test")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod http;
+
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -22,7 +24,8 @@ use libp2p::{
     swarm::{self, SwarmEvent},
     yamux,
 };
-use shoal_compute::{CpuBackend, program::Budget, program::run_unit_on_cpu, vectors::VectorUnit};
+use shoal_compute::{CpuBackend, Tensor, Tensors, program::Budget, program::run_unit_on_cpu, vectors::VectorUnit};
+use shoal_graph::programs;
 use shoal_node::{BoxedTransport, Devices, Event, TokioPlatform, Worker, WorkerConfig, WorkerHandle};
 use shoal_transport::{
     blob::{Blob, BlobSource, fetch, serve},
@@ -32,10 +35,12 @@ use shoal_transport::{
 use shoal_wire::{
     envelope::{NodeKey, Signed, Verified},
     ids::{BlobId, LeaseId, NodeId},
+    limits::INITIAL_BLOB_CREDIT,
     proto::{
-        Capabilities, Commit, CommitAck, Hello, Lease, LeaseRequest, LocalTraining, Outcome, Receipt, Verdict, Welcome,
-        unit::Program,
+        Capabilities, Commit, CommitAck, Hello, Lease, LeaseRequest, LocalTraining, Outcome, Receipt, Unit, Verdict,
+        Welcome, unit::Program,
     },
+    unit::CheckedUnit,
     version::{BLOB_PROTOCOL, WORK_PROTOCOL},
 };
 
@@ -58,11 +63,14 @@ pub(crate) fn transport(seed: &[u8; 32]) -> BoxedTransport {
         .boxed()
 }
 
-/// Blobs that the relay serves, and which of them were asked for.
+/// Blobs that the relay serves, which of them were asked for, and what was sent.
 #[derive(Clone, Default)]
 pub(crate) struct Store {
     blobs: Arc<Mutex<HashMap<BlobId, Blob>>>,
     pub(crate) asked: Arc<Mutex<Vec<BlobId>>>,
+    sources: Arc<Mutex<Vec<String>>>,
+    sent: Arc<Mutex<HashMap<BlobId, u64>>>,
+    serving: Arc<Mutex<usize>>,
 }
 
 impl Store {
@@ -78,6 +86,37 @@ impl BlobSource for Store {
     async fn blob(&self, id: &BlobId) -> Option<Blob> {
         self.asked.lock().unwrap().push(*id);
         self.blobs.lock().unwrap().get(id).cloned()
+    }
+
+    fn sources(&self, blob: &Blob) -> Vec<String> {
+        let large = blob.bytes().len() as u64 > INITIAL_BLOB_CREDIT;
+        if large { self.sources.lock().unwrap().clone() } else { Vec::new() }
+    }
+}
+
+impl Store {
+    /// Names sources for every blob that does not fit the first grant of credit.
+    pub(crate) fn name_sources(&self, urls: Vec<String>) {
+        *self.sources.lock().unwrap() = urls;
+    }
+
+    /// Bytes of slices of a blob that were sent, once no transfer is under way.
+    pub(crate) async fn sent(&self, id: &BlobId) -> u64 {
+        soon(async {
+            while *self.serving.lock().unwrap() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        self.sent.lock().unwrap().get(id).copied().unwrap_or_default()
+    }
+
+    async fn serve(&self, stream: swarm::Stream) {
+        *self.serving.lock().unwrap() += 1;
+        if let Ok(served) = serve(stream, self).await {
+            *self.sent.lock().unwrap().entry(served.id).or_default() += served.sent;
+        }
+        *self.serving.lock().unwrap() -= 1;
     }
 }
 
@@ -114,9 +153,7 @@ impl Relay {
         tokio::spawn(async move {
             while let Some((_, stream)) = blob_streams.next().await {
                 let store = serving.clone();
-                tokio::spawn(async move {
-                    let _ = serve(stream, &store).await;
-                });
+                tokio::spawn(async move { store.serve(stream).await });
             }
         });
         let (sender, sessions) = mpsc::unbounded();
@@ -270,6 +307,20 @@ pub(crate) fn worker(config: WorkerConfig) -> (Worker<TokioPlatform, CpuBackend>
 pub(crate) fn unit(steps: u32) -> VectorUnit {
     let training = LocalTraining { steps, batch: 8, learning_rate: 0.05, momentum: 0.9 };
     shoal_compute::vectors::vector_unit(Program::LocalTraining(training))
+}
+
+/// A unit whose data has about so many bytes.
+pub(crate) fn large_unit(len: usize) -> VectorUnit {
+    let mut unit = unit(1);
+    let samples = len / (64 * 4 + 4);
+    let mut data = Tensors::new();
+    let values = (0..samples * 64).map(|i| (i.wrapping_mul(2_654_435_761) >> 8 & 0xff) as f32 / 256.0).collect();
+    data.insert(programs::SAMPLES, Tensor::f32([samples as u32, 1, 8, 8], values));
+    data.insert(programs::LABELS, Tensor::i32([samples as u32], (0..samples).map(|i| (i % 10) as i32).collect()));
+    unit.data = data.to_bytes();
+    let message = Unit { data: BlobId::of(&unit.data).to_vec(), ..unit.unit.message };
+    unit.unit = CheckedUnit::new(message).unwrap();
+    unit
 }
 
 pub(crate) fn reference(unit: &VectorUnit) -> Vec<u8> {

@@ -24,13 +24,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["relay"] => until_input_ends(relay::run()).await,
         ["websocket"] => until_input_ends(websocket::run()).await,
-        ["proxy", seed, round_trip_ms, loss_per_mille] => {
+        ["proxy", seed, round_trip_ms, loss_per_mille, mbit_s] => {
             let round_trip = std::time::Duration::from_millis(round_trip_ms.parse()?);
-            let conditions = shoal_netem::Conditions::new(round_trip, loss_per_mille.parse()?);
+            let mut conditions = shoal_netem::Conditions::new(round_trip, loss_per_mille.parse()?);
+            conditions.rate = Some(mbit_s.parse::<u64>()? * 1_000_000 / 8).filter(|rate| *rate > 0);
             paths::run(conditions, seed.parse()?).await
         }
         _ => {
-            let roles = "bench_transport relay | websocket | proxy SEED ROUND_TRIP_MS LOSS_PER_MILLE";
+            let roles = "bench_transport relay | websocket | proxy SEED ROUND_TRIP_MS LOSS_PER_MILLE MBIT_S";
             Err(format!("usage: {roles}; `cargo xtask bench transport` runs it").into())
         }
     }

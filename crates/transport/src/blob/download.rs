@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::{AsyncRead, AsyncWrite};
 use shoal_wire::{
     ids::BlobId,
-    limits::{BLOB_GROUP_LEN, INITIAL_BLOB_CREDIT, MAX_BLOB_CREDIT},
+    limits::{BLOB_GROUP_LEN, MAX_BLOB_CREDIT},
 };
 
 use super::{
@@ -61,7 +61,7 @@ impl Download {
             changes: 0,
             waiting: Vec::new(),
         };
-        Self { id, window: INITIAL_BLOB_CREDIT, state: Arc::new(Mutex::new(state)) }
+        Self { id, window: MAX_BLOB_CREDIT, state: Arc::new(Mutex::new(state)) }
     }
 
     /// Lets each sender have at most `window` bytes in flight, 1 to [`MAX_BLOB_CREDIT`].

@@ -12,6 +12,7 @@
 //! Takes part: [`serve`] on the sending end over a [`BlobSource`], [`Download`] (or [`fetch`]) on the receiving end, a
 //! [`Throttle`] on either. Left out on purpose: timeouts (callers know their peers), storage, and choosing peers.
 
+mod credit;
 mod download;
 mod hashes;
 mod plan;

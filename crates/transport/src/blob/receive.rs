@@ -9,11 +9,14 @@ use futures::{
 use prost::Message as _;
 use shoal_wire::{
     ids::BlobId,
-    limits::{BLOB_GROUP_LEN, INITIAL_BLOB_CREDIT, MAX_BLOB_SOURCE_LEN, MAX_BLOB_SOURCES},
+    limits::{BLOB_GROUP_LEN, MAX_BLOB_SOURCE_LEN, MAX_BLOB_SOURCES},
     proto::{BlobCredit, BlobHeader, BlobPart, BlobRefusalCode, BlobReply, BlobRequest, blob_reply::Reply},
 };
 
+use web_time::Instant;
+
 use super::{
+    credit::Credit,
     download::{Claim, Download},
     hashes::GroupHashes,
     plan::HeaderError,
@@ -124,14 +127,15 @@ where
 {
     let (id, groups) = (claim.id(), claim.groups());
     let length = if claim.is_open() { 0 } else { (groups.end - groups.start) * BLOB_GROUP_LEN as u64 };
+    let credit = Credit::new(Instant::now(), claim.window().min(throttle.burst()));
     let request = BlobRequest {
         id: id.to_vec(),
         offset: groups.start * BLOB_GROUP_LEN as u64,
-        credit: claim.window().min(throttle.burst()).max(1),
+        credit: credit.outstanding(),
         length,
         part: BlobPart::Unspecified as i32,
     };
-    let (mut receiver, header) = Receiver::open(stream, request, throttle, claim.verified_len()).await?;
+    let (mut receiver, header) = Receiver::open(stream, request, credit, throttle, claim.verified_len()).await?;
     let groups = claim.header(header.size)?;
     claim.name_sources(header.sources);
     let mut slice = SliceDecoder::new(&id, header.size, &groups, BlobPart::Unspecified);
@@ -144,7 +148,7 @@ where
     while !slice.is_finished() {
         let chunk = receiver.next_chunk(|| claim.verified_len()).await?;
         slice.push(&chunk, &mut store)?;
-        receiver.consumed(chunk.len() as u64, slice.is_finished()).await?;
+        receiver.verified(slice.is_finished()).await?;
     }
     receiver.close().await;
     Ok(())
@@ -161,9 +165,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     T: Throttle,
 {
-    let credit = INITIAL_BLOB_CREDIT.min(throttle.burst()).max(1);
-    let request = BlobRequest { id: id.to_vec(), offset: 0, credit, length: 0, part: BlobPart::Outboard as i32 };
-    let (mut receiver, header) = Receiver::open(stream, request, throttle, 0).await?;
+    let credit = Credit::new(Instant::now(), throttle.burst());
+    let part = BlobPart::Outboard as i32;
+    let request = BlobRequest { id: id.to_vec(), offset: 0, credit: credit.outstanding(), length: 0, part };
+    let (mut receiver, header) = Receiver::open(stream, request, credit, throttle, 0).await?;
     let size = header.size;
     if size > max_len {
         return Err(FetchError::TooLarge { size, limit: max_len });
@@ -179,7 +184,7 @@ where
     while !slice.is_finished() {
         let chunk = receiver.next_chunk(|| 0).await?;
         slice.push(&chunk, &mut keep)?;
-        receiver.consumed(chunk.len() as u64, slice.is_finished()).await?;
+        receiver.verified(slice.is_finished()).await?;
     }
     receiver.close().await;
     Ok(GroupHashes::new(size, hashes))
@@ -190,24 +195,20 @@ struct Receiver<'a, S, T: Throttle> {
     reader: FrameReader<ReadHalf<S>>,
     writer: FrameWriter<WriteHalf<S>>,
     throttle: &'a T,
-    window: u64,
-    /// Granted and not yet sent by the other end.
-    credit: u64,
-    /// Taken since the last grant.
-    used: u64,
+    credit: Credit,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: Throttle> Receiver<'a, S, T> {
     async fn open(
         stream: S,
         request: BlobRequest,
+        credit: Credit,
         throttle: &'a T,
         verified: u64,
     ) -> Result<(Self, BlobHeader), FetchError> {
         let (reader, writer) = framed(stream);
-        let window = request.credit;
-        throttle.pass(window).await;
-        let mut receiver = Self { reader, writer, throttle, window, credit: window, used: 0 };
+        throttle.pass(request.credit).await;
+        let mut receiver = Self { reader, writer, throttle, credit };
         receiver.writer.send(&request.encode_to_vec()).await?;
         match next_reply(receiver.reader.next().await?, verified)? {
             Reply::Header(header) => {
@@ -230,20 +231,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: Throttle> Receiver<'a, S, T> {
             Reply::Header(_) => return Err(out_of_order("a header")),
             Reply::Refusal(_) => return Err(out_of_order("a refusal")),
         };
-        let (len, credit) = (chunk.len() as u64, self.credit);
-        self.credit = credit.checked_sub(len).ok_or(FetchError::CreditExceeded { len, credit })?;
-        Ok(chunk)
+        let (len, credit) = (chunk.len() as u64, self.credit.outstanding());
+        if self.credit.take(len) { Ok(chunk) } else { Err(FetchError::CreditExceeded { len, credit }) }
     }
 
-    /// A chunk was verified: its bytes are granted again. Handed back in halves of the window: few grants, and the
-    /// sender never runs dry on a healthy link.
-    async fn consumed(&mut self, len: u64, finished: bool) -> Result<(), FetchError> {
-        self.used += len;
-        if self.used >= self.window / 2 && !finished {
-            self.throttle.pass(self.used).await;
-            self.writer.send(&BlobCredit { bytes: self.used }.encode_to_vec()).await?;
-            self.credit += self.used;
-            self.used = 0;
+    /// A chunk was verified: its bytes may be granted again. In halves of the window: few grants, and the sender never
+    /// runs dry on a healthy link.
+    async fn verified(&mut self, finished: bool) -> Result<(), FetchError> {
+        let bytes = if finished { 0 } else { self.credit.due(Instant::now()) };
+        if bytes > 0 {
+            self.throttle.pass(bytes).await;
+            self.writer.send(&BlobCredit { bytes }.encode_to_vec()).await?;
+            self.credit.granted(Instant::now(), bytes);
         }
         Ok(())
     }
@@ -257,7 +256,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: Throttle> Receiver<'a, S, T> {
 impl<S, T: Throttle> Drop for Receiver<'_, S, T> {
     fn drop(&mut self) {
         // What was granted and did not come, as after a short blob, may pass elsewhere.
-        self.throttle.give_back(self.credit);
+        self.throttle.give_back(self.credit.outstanding());
     }
 }
 

@@ -10,17 +10,20 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startBrowser } from '../../browser.ts';
 import type { Turn } from './browser/protocol.ts';
-import { DIRECT, LongPath, type Path } from './path.ts';
+import { Chromium } from './chromium.ts';
+import { DIRECT, ProxiedPath, type Path } from './path.ts';
 import { Peer } from './peer.ts';
 import { GOAL, Report } from './report.ts';
 import { Site } from './site.ts';
-import { openPage, RAW, tabAndPeer, tabAndTab, turnBytes, turns, warmUpBytes, WEBSOCKET, type Subject } from './subjects.ts';
+import { RAW, tabAndPeer, tabAndTab, turns, WEBSOCKET, type Subject } from './subjects.ts';
 
 /** Odd, so that the median is a measurement. */
 const ROUNDS = 5;
 const QUICK_ROUNDS = 1;
+
+/** How much less a turn carries then. */
+const QUICK_SHARE = 2;
 
 /** A turn that takes longer has failed: ten times what the slowest takes on a busy machine. */
 const TURN_LIMIT_MS = 120_000;
@@ -48,22 +51,19 @@ async function main(): Promise<number> {
   const relay = new Peer(program, ['relay']);
   const websocket = new Peer(program, ['websocket']);
   const libp2p = new Peer(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'libp2p-listener.ts')]);
-  const long = new LongPath(program);
-  const browser = await startBrowser();
-  const context = await browser.newContext();
-  // Browsers otherwise hide the loopback address from ICE.
-  await context.grantPermissions(['microphone'], { origin: site.origin });
-  const [page, other] = [await openPage(context, site.origin), await openPage(context, site.origin)];
+  const proxied = [ProxiedPath.home(program), ProxiedPath.long(program)];
+  const browser = await Chromium.start(site.origin);
+  const [page, other] = [await browser.page(), await browser.page()];
   const [webrtc, fallback] = await ofKinds(relay);
   const addresses = { webrtc, fallback, websocket: await websocket.address(), libp2p: await libp2p.address() };
 
-  const subjects = (direct: boolean): Subject[] => {
-    const bytes = turnBytes(direct, flags.quick);
-    const warmUp = turns(warmUpBytes(direct), [1]);
+  const subjects = (path: Path): Subject[] => {
+    const bytes = path.turnBytes / (flags.quick ? QUICK_SHARE : 1);
+    const warmUp = turns(path.warmUpBytes, [1]);
     const single = { turns: turns(bytes, [1]), warmUp };
-    const several = { turns: turns(bytes, direct ? [1, 4, 16] : [1, 4]), warmUp };
+    const several = { turns: turns(bytes, path.streams), warmUp };
     return [
-      tabAndTab(page, other, bytes, warmUpBytes(direct)),
+      tabAndTab(page, other, bytes, path.warmUpBytes),
       tabAndPeer(page, 'shoal', relay, addresses.webrtc, { name: 'shoal WebRTC', against: RAW, ...several }),
       tabAndPeer(page, 'websocket', websocket, addresses.websocket, { name: WEBSOCKET, against: null, ...single }),
       tabAndPeer(page, 'shoal', relay, addresses.fallback, { name: 'shoal fallback', against: WEBSOCKET, ...several }),
@@ -76,9 +76,9 @@ async function main(): Promise<number> {
   const report = new Report();
   const failures: string[] = [];
   const rounds = flags.quick ? QUICK_ROUNDS : ROUNDS;
-  const paths: readonly Path[] = [DIRECT, long];
+  const paths: readonly Path[] = [DIRECT, ...proxied];
   for (const path of paths.filter(({ name }) => name.includes(flags.path))) {
-    const measured = subjects(path === DIRECT).filter(({ name }) => name.includes(flags.only));
+    const measured = subjects(path).filter(({ name }) => name.includes(flags.only));
     for (let round = 0; round < rounds; round += 1) {
       for (const subject of measured) {
         try {
@@ -96,9 +96,9 @@ async function main(): Promise<number> {
   for (const failure of failures) console.log(`failed: ${failure}`);
   if (flags.json !== undefined) await writeFile(flags.json, report.json());
 
-  await browser.close();
+  await browser.stop();
   site.stop();
-  await Promise.all([relay, websocket, libp2p, long].map((peer) => peer.stop()));
+  await Promise.all([relay, websocket, libp2p, ...proxied].map((peer) => peer.stop()));
   return failures.length === 0 ? 0 : 1;
 }
 

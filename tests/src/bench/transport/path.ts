@@ -4,23 +4,64 @@ import { Peer } from './peer.ts';
 /** A path, by the name that its rows carry. */
 export interface Path {
   readonly name: string;
+  /** Bytes that all streams of a turn carry together, and that a new connection carries before anything is measured. */
+  readonly turnBytes: number;
+  readonly warmUpBytes: number;
+  /** Streams at once. */
+  readonly streams: readonly number[];
   /** Where to send to in order to reach `target`, both `IP:PORT`. */
   via(kind: 'udp' | 'tcp', target: string): Promise<string>;
 }
 
-export const DIRECT: Path = { name: 'direct', via: (_, target) => Promise.resolve(target) };
+const MIB = 1024 * 1024;
+
+/**
+ * No proxy. The warm-up lasts until slow start has ended with the first loss, which over loopback is a burst that overflows a
+ * socket and costs a retransmission timeout of a second. A bench that measured that would measure whose burst was lost.
+ */
+export const DIRECT: Path = {
+  name: 'direct',
+  turnBytes: 48 * MIB,
+  warmUpBytes: 16 * MIB,
+  streams: [1, 4, 16],
+  via: (_, target) => Promise.resolve(target),
+};
+
+/** What a proxied path does to each direction. */
+interface Conditions {
+  readonly roundTripMs: number;
+  readonly lossPerMille: number;
+  /** 0 for as fast as it goes. */
+  readonly mbitS: number;
+}
 
 /** Part of the seed's meaning: a change makes other figures. */
 const SEED = 1;
-const ROUND_TRIP_MS = 50;
-const LOSS_PER_MILLE = 10;
 
-export class LongPath implements Path {
-  readonly name = `${String(ROUND_TRIP_MS)} ms, ${String(LOSS_PER_MILLE / 10)} % loss`;
+/** A path through a seeded proxy. */
+export class ProxiedPath implements Path {
+  readonly name: string;
+  readonly turnBytes: number;
+  readonly warmUpBytes: number;
+  readonly streams = [1, 4];
   readonly #proxy: Peer;
 
-  constructor(program: string) {
-    this.#proxy = new Peer(program, ['proxy', String(SEED), String(ROUND_TRIP_MS), String(LOSS_PER_MILLE)]);
+  private constructor(program: string, name: string, turnBytes: number, warmUpBytes: number, conditions: Conditions) {
+    const { roundTripMs, lossPerMille, mbitS } = conditions;
+    this.name = name;
+    this.turnBytes = turnBytes;
+    this.warmUpBytes = warmUpBytes;
+    this.#proxy = new Peer(program, ['proxy', ...[SEED, roundTripMs, lossPerMille, mbitS].map(String)]);
+  }
+
+  /** A good line at home: about a second of it. */
+  static home(program: string): ProxiedPath {
+    return new ProxiedPath(program, '20 ms, 100 Mbit/s', 12 * MIB, 4 * MIB, { roundTripMs: 20, lossPerMille: 0, mbitS: 100 });
+  }
+
+  /** Another continent by a bad line: some fifteen losses. */
+  static long(program: string): ProxiedPath {
+    return new ProxiedPath(program, '50 ms, 1 % loss', 2 * MIB, MIB / 2, { roundTripMs: 50, lossPerMille: 10, mbitS: 0 });
   }
 
   via(kind: 'udp' | 'tcp', target: string): Promise<string> {

@@ -1,10 +1,8 @@
 /** Who is measured, and what of it. */
-import type { BrowserContext, Page } from 'playwright-core';
+import type { Page } from 'puppeteer-core';
 import type { Kind, Turn } from './browser/protocol.ts';
 import { descriptionVia, multiaddrVia, withoutCandidates, type Path } from './path.ts';
 import type { Peer } from './peer.ts';
-
-const MIB = 1024 * 1024;
 
 /** A connection, open. */
 export interface Opened {
@@ -29,40 +27,11 @@ export interface Subject {
 export const RAW = 'raw data channel';
 export const WEBSOCKET = 'plain WebSocket';
 
-/** Bytes of all streams of a turn together: about a second of the direct path, and some fifteen losses on the long one. */
-export function turnBytes(direct: boolean, quick: boolean): number {
-  if (direct) return (quick ? 16 : 48) * MIB;
-  return (quick ? 1 : 2) * MIB;
-}
-
-/**
- * Bytes each way that a new connection carries before anything is measured: until slow start has ended with the first loss,
- * which over loopback is a burst that overflows a socket and costs a retransmission timeout of a second. A bench that
- * measured that would measure whose burst was lost.
- */
-export function warmUpBytes(direct: boolean): number {
-  return direct ? 16 * MIB : MIB / 2;
-}
-
 /** A turn each way for each number of streams. */
 export function turns(total: number, streams: readonly number[]): Turn[] {
   return streams.flatMap((count) =>
     (['down', 'up'] as const).map((direction) => ({ direction, streams: count, bytes: Math.floor(total / count) })),
   );
-}
-
-/** A page of the bench, ready to be called. */
-export async function openPage(context: BrowserContext, origin: string): Promise<Page> {
-  const page = await context.newPage();
-  page.on('console', (message) => {
-    if (message.type() === 'error') console.error('page:', message.text());
-  });
-  page.on('pageerror', (error) => {
-    console.error('page:', String(error));
-  });
-  await page.goto(origin);
-  await page.waitForFunction(() => window.bench !== undefined);
-  return page;
 }
 
 /** A tab and a program. */

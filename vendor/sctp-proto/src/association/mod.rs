@@ -1332,6 +1332,26 @@ impl Association {
         true
     }
 
+    /// New DATA on a stream whose incoming half the peer has reset says that the
+    /// peer uses the id again, which it may only do once both directions were
+    /// reset (RFC 8831 section 6.7): it has performed our request as well, and
+    /// its response is late or lost. Waiting for that response would leave the
+    /// new stream without an answer.
+    fn infer_performed_reset(&mut self, stream_identifier: StreamId) {
+        if !self.pending_reset_completions.contains(&stream_identifier) {
+            return;
+        }
+        let performed = self.active_reconfig.filter(|rsn| {
+            self.reconfigs.get(rsn).is_some_and(|c| {
+                let ids = Self::reconfig_stream_ids(c);
+                ids.is_empty() || ids.contains(&stream_identifier)
+            })
+        });
+        if let Some(rsn) = performed {
+            self.finish_reconfig(rsn, Ok(()));
+        }
+    }
+
     /// unregister_stream un-registers a stream from the association
     /// The caller should hold the association write lock.
     fn unregister_stream(&mut self, stream_identifier: StreamId, emit_stream_finished: bool) {
@@ -2440,6 +2460,9 @@ impl Association {
         self.stats.inc_datas();
 
         let can_push = self.payload_queue.can_push(d, self.peer_last_tsn);
+        if can_push {
+            self.infer_performed_reset(d.stream_identifier);
+        }
         let mut stream_handle_data = false;
         let mut defer_stream_data = false;
         if can_push && self.data_is_above_pending_reset(d) {

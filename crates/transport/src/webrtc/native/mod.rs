@@ -12,6 +12,8 @@ mod listener;
 mod router;
 mod send_window;
 mod session;
+#[cfg(test)]
+mod session_loss_tests;
 mod session_stream;
 #[cfg(test)]
 mod session_tests;
