@@ -10,15 +10,23 @@ const STOP_LIMIT_MS = 10_000;
 
 const alive = new Set<Program>();
 
+export interface ProgramOptions {
+  /** Added to this process's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Whether it is told things by its input ({@link Program.tell}); if not, its input is empty. */
+  readonly listens?: boolean;
+}
+
 export class Program {
   readonly log: string;
   readonly #child: ChildProcess;
   readonly #exited: Promise<number | null>;
 
-  constructor(file: string, args: readonly string[], log: string, env: Readonly<Record<string, string>> = {}) {
+  constructor(file: string, args: readonly string[], log: string, options: ProgramOptions = {}) {
     this.log = log;
     const output = openSync(log, 'a');
-    this.#child = spawn(file, args, { stdio: ['ignore', output, output], env: { ...process.env, NO_COLOR: '1', ...env } });
+    const input = (options.listens ?? false) ? 'pipe' : 'ignore';
+    this.#child = spawn(file, args, { stdio: [input, output, output], env: { ...process.env, NO_COLOR: '1', ...options.env } });
     closeSync(output);
     this.#exited = new Promise((resolve) => {
       const over = (code: number | null): void => {
@@ -28,6 +36,8 @@ export class Program {
       this.#child.once('exit', over);
       this.#child.once('error', () => over(null));
     });
+    // Whoever is told something after its end does not hear it; that it ended is seen elsewhere.
+    this.#child.stdin?.on('error', () => undefined);
     alive.add(this);
   }
 
@@ -42,6 +52,11 @@ export class Program {
   /** Exit code, `null` if it was killed or never started. */
   exited(): Promise<number | null> {
     return this.#exited;
+  }
+
+  /** Writes a line to its input. */
+  tell(line: string): void {
+    this.#child.stdin?.write(`${line}\n`);
   }
 
   /** Ends it without a chance to tidy up. */

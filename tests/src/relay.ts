@@ -104,6 +104,11 @@ export class Relay {
     return this.#process?.isRunning ?? false;
   }
 
+  /** Of the running process; -1 if there is none. */
+  get pid(): number {
+    return this.#process?.pid ?? -1;
+  }
+
   get log(): string {
     return this.#process?.log ?? '';
   }

@@ -17,6 +17,7 @@ mod prune;
 mod readme;
 mod runner;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 mod transport;
@@ -41,6 +42,8 @@ cargo xtask <command>
   web [--release] [--features F] [--out DIR]
                             the browser side: wasm, its bindings, the npm package and the page
   bench [NAME] [ARGS...]    a benchmark (a `bench_*` example of a crate); without a name, lists them
+  soak [--quick] [--seed N] [--json F] [--only PART]
+                            many peers at one relay, half of them rude: what is left behind, and what they cost
 
 environment
   SHOAL_CACHE               where tools and builds are kept (else XDG_CACHE_HOME/shoal, else ~/.cache/shoal)
@@ -51,13 +54,14 @@ environment
 type Run = fn(&Workspace, Vec<OsString>) -> Result<ExitCode>;
 
 /// What can be asked for.
-const COMMANDS: [(&str, Run); 6] = [
+const COMMANDS: [(&str, Run); 7] = [
     ("setup", setup::command),
     ("demo", demo::command),
     ("test", test::command),
     ("tidy", tidy::command),
     ("web", web::command),
     ("bench", bench::command),
+    ("soak", soak::command),
 ];
 
 fn main() -> ExitCode {

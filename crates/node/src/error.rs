@@ -62,3 +62,26 @@ pub enum WorkerError {
         own: String,
     },
 }
+
+/// Why a visit failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VisitError {
+    /// No connection.
+    #[error("the relay cannot be reached: {0}")]
+    Unreachable(String),
+    /// No word from the relay after the hello.
+    #[error("the relay does not welcome this worker in time")]
+    NoWelcome,
+    /// The relay will not have this worker.
+    #[error(transparent)]
+    Refused(WorkerError),
+    /// The connection or the session ended.
+    #[error("the session is lost: {0}")]
+    Lost(String),
+    /// A blob that did not arrive.
+    #[error("{0}")]
+    Blob(String),
+    /// The worker's handle stopped it.
+    #[error("stopped")]
+    Stopped,
+}

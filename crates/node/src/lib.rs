@@ -33,7 +33,7 @@ mod worker;
 pub use cache::{Piece, StoredCache};
 pub use compute::Devices;
 pub use config::{Payout, WorkerConfig};
-pub use error::{ConfigError, WorkerError};
+pub use error::{ConfigError, VisitError, WorkerError};
 pub use event::{Event, Stats, UnitRef};
 pub use http::{HttpBody, HttpClient, HttpError};
 #[cfg(not(target_arch = "wasm32"))]
@@ -50,4 +50,4 @@ pub use report::{ConnectionReport, DownloadReport};
 #[cfg(not(target_arch = "wasm32"))]
 pub use storage::DiskStorage;
 pub use storage::{MemoryStorage, Storage, StorageEntry, StorageError};
-pub use worker::{Worker, WorkerHandle};
+pub use worker::{Visit, Worker, WorkerHandle};

@@ -1,5 +1,7 @@
 //! The worker's life: connect, hold a session, reconnect, stop.
 
+mod visit;
+
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -35,6 +37,8 @@ use crate::{
     session::{self, SessionEnd},
     storage::Storage,
 };
+
+pub use visit::Visit;
 
 /// How long the connection may take to close after a stop.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

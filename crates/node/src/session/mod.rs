@@ -28,6 +28,7 @@ use crate::{
     platform::{Platform, timeout},
     worker::{Command, Core},
 };
+pub(crate) use open::open;
 use tasks::{Done, Tasks};
 
 /// How long the last messages may take to leave after a stop.
@@ -60,7 +61,7 @@ pub(crate) async fn run<P: Platform, G: Backend>(
     commands: &mut mpsc::UnboundedReceiver<Command>,
     welcomed: &mut bool,
 ) -> SessionEnd {
-    let opening = timeout(&core.platform, WELCOME_TIMEOUT, open::open(core, streams.control.clone())).fuse();
+    let opening = timeout(&core.platform, WELCOME_TIMEOUT, open(core, streams.control.clone())).fuse();
     let mut opening = std::pin::pin!(opening);
     let opened = loop {
         futures::select_biased! {

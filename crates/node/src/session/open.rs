@@ -19,10 +19,10 @@ use super::{SessionEnd, lost};
 use crate::{error::WorkerError, event::Event, platform::Platform, worker::Core};
 
 /// Both halves of the session and the leases that the relay allows at once.
-pub(super) type Opened = (EnvelopeReader<ReadHalf<Stream>>, EnvelopeWriter<WriteHalf<Stream>>, u32);
+pub(crate) type Opened = (EnvelopeReader<ReadHalf<Stream>>, EnvelopeWriter<WriteHalf<Stream>>, u32);
 
 /// Opens the work stream, says hello and waits for the welcome.
-pub(super) async fn open<P: Platform, G: Backend>(core: &Core<P, G>, control: Control) -> Result<Opened, SessionEnd> {
+pub(crate) async fn open<P: Platform, G: Backend>(core: &Core<P, G>, control: Control) -> Result<Opened, SessionEnd> {
     let (relay_peer, relay) = core.relay;
     let stream = control
         .open_stream(relay_peer, StreamProtocol::new(WORK_PROTOCOL))

@@ -1,13 +1,10 @@
 /** A program that listens: where, and how much processor time it has used. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { cpuMs } from '../../proc.ts';
 
 const LISTENING = 'listening ';
-
-/** Linux counts processor time in hundredths of a second, whatever the kernel's own clock does. */
-const MS_PER_TICK = 10;
 
 export class Peer {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
@@ -35,11 +32,7 @@ export class Peer {
 
   /** Milliseconds of processor time used so far, all threads, user and system. */
   cpuMs(): number {
-    const stat = readFileSync(`/proc/${String(this.#child.pid)}/stat`, 'utf8');
-    // The name, in parentheses, may contain anything; the fields after it are numbered from 3.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const ticks = (number: number): number => Number(fields[number - 3]);
-    return (ticks(14) + ticks(15)) * MS_PER_TICK;
+    return cpuMs(this.#child.pid ?? -1);
   }
 
   /** Programs of the bench end with their standard input. */

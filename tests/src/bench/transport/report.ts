@@ -1,4 +1,5 @@
 /** The figures of a run: gathered, related to each other, printed. */
+import { median } from '../../statistics.ts';
 import type { Turn } from './browser/protocol.ts';
 
 /** What the ratios are to be at least. Printed, not asserted: they belong to the machine. */
@@ -71,9 +72,4 @@ export class Report {
 
 function name({ path, turn }: Row): string {
   return `${path}, ${turn.direction}, ${String(turn.streams)} stream${turn.streams === 1 ? '' : 's'}`;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
