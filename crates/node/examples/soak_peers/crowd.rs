@@ -6,7 +6,7 @@
 use std::{error::Error, rc::Rc, time::Instant};
 
 use serde_json::json;
-use shoal_node::{HttpClient, NativeHttp};
+use shoal_node::{HttpClient, NativeHttp, Reach};
 use shoal_wire::ids::BlobId;
 use tokio::sync::{mpsc, watch};
 
@@ -37,7 +37,8 @@ enum News {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let arguments = Rc::new(arguments);
-    let http: Option<Rc<dyn HttpClient>> = if arguments.sources { Some(Rc::new(NativeHttp::new()?)) } else { None };
+    let http: Option<Rc<dyn HttpClient>> =
+        if arguments.sources { Some(Rc::new(NativeHttp::new(Reach::Anywhere)?)) } else { None };
     let (rounds, round) = watch::channel(Some(Round { number: 0, blob: None, small: None }));
     let (news, mut arriving) = mpsc::unbounded_channel();
     let mut peers = Vec::new();
