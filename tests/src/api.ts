@@ -167,6 +167,12 @@ export class Api {
     return (await this.request('/metrics')).text();
   }
 
+  /** Bytes of blobs that went `out` to workers or came `in` from them since the relay started, of transfers that ended. */
+  async blobBytes(direction: 'in' | 'out'): Promise<number> {
+    const line = new RegExp(`^shoal_relay_blob_bytes_total\\{direction="${direction}"\\} (\\d+)$`, 'm');
+    return Number(line.exec(await this.metrics())?.[1] ?? 0);
+  }
+
   async request(path: string, init: RequestInit = {}): Promise<Response> {
     const response = await fetch(new URL(path, this.url), { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
     if (response.ok) return response;

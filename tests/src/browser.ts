@@ -20,6 +20,8 @@ const FLAGS = [
   '--allow-loopback-in-peer-connection',
 ];
 
+const VIEWPORT = { width: 1100, height: 900 };
+
 const CONNECT_LIMIT_MS = 60_000;
 
 /** Kept per visible state of the page, `data-state` of its status line. */
@@ -33,6 +35,12 @@ export function chromiumFlags(): string[] {
 
 export async function startBrowser(flags: readonly string[] = []): Promise<Browser> {
   return chromium.launch({ executablePath: CHROME, headless: true, args: [...chromiumFlags(), ...flags] });
+}
+
+/** A browser with one profile, kept in a folder: what pages stored is there again when it is started again. */
+export async function startProfile(folder: string): Promise<BrowserContext> {
+  const options = { executablePath: CHROME, headless: true, args: chromiumFlags(), viewport: VIEWPORT };
+  return chromium.launchPersistentContext(folder, options);
 }
 
 export interface TabOptions {
@@ -59,9 +67,9 @@ export class Tab {
     page.on('request', (request) => this.requests.push(request.url()));
   }
 
-  /** Opens the page and sets the options by its own controls; presses nothing. */
-  static async open(browser: Browser, link: string, options: TabOptions = {}): Promise<Tab> {
-    const context = await browser.newContext({ viewport: { width: 1100, height: 900 } });
+  /** Opens the page and sets the options by its own controls; presses nothing. In a profile if it is given one. */
+  static async open(where: Browser | BrowserContext, link: string, options: TabOptions = {}): Promise<Tab> {
+    const context = 'newContext' in where ? await where.newContext({ viewport: VIEWPORT }) : where;
     const page = await context.newPage();
     const tab = new Tab(context, page);
     await page.goto(link);
@@ -72,8 +80,8 @@ export class Tab {
   }
 
   /** Opens the page, presses Start and waits until the relay has welcomed it. */
-  static async join(browser: Browser, link: string, options: TabOptions = {}): Promise<Tab> {
-    const tab = await Tab.open(browser, link, options);
+  static async join(where: Browser | BrowserContext, link: string, options: TabOptions = {}): Promise<Tab> {
+    const tab = await Tab.open(where, link, options);
     await tab.start();
     await tab.connected();
     return tab;
@@ -113,6 +121,16 @@ export class Tab {
 
   value(name: 'throughput' | 'verified' | 'pending' | 'rejected' | 'backend' | 'adapter'): Promise<string> {
     return this.page.locator(`[data-value="${name}"]`).innerText();
+  }
+
+  /** Opens the part of the settings about disk and speed. */
+  async openDataSettings(): Promise<void> {
+    await this.page.locator('summary', { hasText: 'Data and disk' }).click();
+  }
+
+  /** Types into a field of Mbit/s; nothing is no limit. */
+  async limitRate(direction: 'Download' | 'Upload', mbit: string): Promise<void> {
+    await this.page.getByLabel(`${direction} at most`).fill(mbit);
   }
 
   /** As if the visitor had closed the tab: nothing is told to anybody. */

@@ -61,10 +61,11 @@ export interface Scheduling {
   readonly lease_ms?: number;
 }
 
-/** Uploads the data and returns the job document. */
-export async function digitsJob(api: Api, training: Training, scheduling: Scheduling = {}): Promise<object> {
+/** Uploads the data and returns the job document; with `copies`, each training sample so many times. */
+export async function digitsJob(api: Api, training: Training, scheduling: Scheduling = {}, copies = 1): Promise<object> {
   const rows = gunzipSync(readFileSync(DIGITS_CSV)).toString().trim().split('\n').map((line) => line.split(',').map(Number));
-  const train = await api.putBlob(samples(rows.filter((_, i) => i % 5 !== 4)));
+  const kept = rows.filter((_, i) => i % 5 !== 4);
+  const train = await api.putBlob(samples(Array.from({ length: copies }, () => kept).flat()));
   const held_out = await api.putBlob(samples(rows.filter((_, i) => i % 5 === 4)));
   return { name: 'digits', model: MODEL, data: { train, held_out }, training, scheduling };
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chartOf, BOX } from '../src/jobs/chart.ts';
 import { remember } from '../src/jobs/history.ts';
-import { formatOps, formatPercent, formatTokens, shortId } from '../src/lib/format.ts';
+import { formatDiskSize, formatOps, formatPercent, formatTokens, shortId } from '../src/lib/format.ts';
 import type { JobStatus } from '../src/lib/relay-api.ts';
 import { DEFAULTS, parseSettings } from '../src/volunteer/settings.ts';
 import { describeState } from '../src/volunteer/words.ts';
@@ -24,6 +24,19 @@ test('operations keep three digits at every size', () => {
     [2e21, '2000000 P'],
   ];
   for (const [ops, text] of cases) assert.equal(formatOps(ops), text, String(ops));
+});
+
+test('room on a disk keeps three digits at most', () => {
+  const cases: [number, string][] = [
+    [0, '0 B'],
+    [999, '999 B'],
+    [1000, '1 KB'],
+    [1536, '1.5 KB'],
+    [128 * 1024 * 1024, '128 MB'],
+    [2 ** 31, '2 GB'],
+    [12.34 * 1024 * 1024, '12.3 MB'],
+  ];
+  for (const [bytes, text] of cases) assert.equal(formatDiskSize(bytes), text.replace(' ', '\u00a0'), String(bytes));
 });
 
 test('identifiers and shares', () => {

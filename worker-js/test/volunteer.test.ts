@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryStore } from '../src/internal/consent.ts';
 import type { CoreEvent } from '../src/internal/core.ts';
+import { coreLimits } from '../src/internal/data-limits.ts';
 import type { Engine, EngineHost } from '../src/internal/engine.ts';
 import { VolunteerError } from '../src/internal/errors.ts';
 import { nextState, unitEvent } from '../src/internal/session.ts';
 import { PageVolunteer } from '../src/internal/volunteer.ts';
-import type { VolunteerEvent, VolunteerState } from '../src/public/types.ts';
+import type { DataLimits, VolunteerEvent, VolunteerState } from '../src/public/types.ts';
 
 class RecordedEngine implements Engine {
   readonly calls: string[] = [];
@@ -28,6 +29,10 @@ class RecordedEngine implements Engine {
     this.calls.push(power);
   }
 
+  setLimits(limits: DataLimits): void {
+    this.calls.push(JSON.stringify(limits));
+  }
+
   async connectionStats(): Promise<null> {
     this.calls.push('stats');
     return null;
@@ -39,17 +44,22 @@ interface Bench {
   readonly engines: RecordedEngine[];
   readonly events: VolunteerEvent[];
   readonly clock: { now: number };
+  readonly cache: { cleared: number };
 }
 
 function bench(gate: Promise<void> = Promise.resolve(), failure?: VolunteerError): Bench {
   const engines: RecordedEngine[] = [];
   const events: VolunteerEvent[] = [];
   const clock = { now: 1_700_000_000_000 };
+  const cache = { cleared: 0 };
   const volunteer = new PageVolunteer(
     { power: 'gentle' },
     {
       store: new MemoryStore(),
       now: () => clock.now,
+      clearCache: async () => {
+        cache.cleared += 1;
+      },
       startEngine: async (_, host) => {
         await gate;
         if (failure !== undefined) throw failure;
@@ -60,7 +70,7 @@ function bench(gate: Promise<void> = Promise.resolve(), failure?: VolunteerError
     },
   );
   volunteer.on((event) => events.push(event));
-  return { volunteer, engines, events, clock };
+  return { volunteer, engines, events, clock, cache };
 }
 
 const kinds = (events: VolunteerEvent[]): string[] =>
@@ -93,8 +103,30 @@ test('start, work and stop', async () => {
   volunteer.setPower('full');
   volunteer.setPaused(true);
   await volunteer.stop();
-  assert.deepEqual(engines[0]?.calls, ['gentle', 'full', 'pause', 'stop']);
+  assert.deepEqual(engines[0]?.calls, ['gentle', '{}', 'full', 'pause', 'stop']);
   assert.deepEqual(kinds(events), ['starting', 'working', 'stopping', 'idle']);
+});
+
+test('limits reach the engine, before and while it runs, and those that cannot work reach nobody', async () => {
+  const { volunteer, engines } = bench();
+  volunteer.consent.give();
+  volunteer.setLimits({ cacheBytes: 0 });
+  await volunteer.start();
+  volunteer.setLimits({ maxDownBytesPerSecond: 125_000 });
+  const bad: [DataLimits, RegExp][] = [
+    [{ maxDownBytesPerSecond: 4095 }, /maxDownBytesPerSecond is 4095; a whole number of 4096 or more/],
+    [{ maxUpBytesPerSecond: Infinity }, /maxUpBytesPerSecond is Infinity; .* 4096 or more/],
+    [{ cacheBytes: -1 }, /cacheBytes is -1; .* 0 or more/],
+    [{ cacheBytes: 1.5 }, /cacheBytes is 1\.5;/],
+  ];
+  for (const [limits, words] of bad) assert.throws(() => volunteer.setLimits(limits), words);
+  assert.deepEqual(engines[0]?.calls, ['gentle', '{"cacheBytes":0}', '{"maxDownBytesPerSecond":125000}']);
+});
+
+test('limits are bytes and bytes a second to the core', () => {
+  assert.deepEqual(coreLimits({}), { stored_bytes: 536_870_912, max_down: null, max_up: null });
+  const limits = { cacheBytes: 0, maxDownBytesPerSecond: 4096, maxUpBytesPerSecond: 1e9 };
+  assert.deepEqual(coreLimits(limits), { stored_bytes: 0, max_down: 4096, max_up: 1e9 });
 });
 
 test('what an engine says after the stop is not heard', async () => {
@@ -132,12 +164,13 @@ test('a failure is a state with its code, and another start is possible', async 
   assert.deepEqual(volunteer.state, { kind: 'failed', error: { code: 'no_webrtc', message: 'no WebRTC here' } });
 });
 
-test('withdrawing consent stops a running volunteer', async () => {
-  const { volunteer, engines } = bench();
+test('withdrawing consent stops a running volunteer and removes what was stored', async () => {
+  const { volunteer, engines, cache } = bench();
   volunteer.consent.give();
   await volunteer.start();
   await volunteer.consent.withdraw();
   assert.deepEqual(engines[0]?.calls.at(-1), 'stop');
+  assert.equal(cache.cleared, 1);
   assert.equal(volunteer.consent.status().kind, 'missing');
 });
 

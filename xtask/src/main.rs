@@ -9,6 +9,7 @@ mod cargo;
 mod counts;
 mod demo;
 mod exec;
+mod http_server;
 mod inspect;
 mod lock;
 mod phases;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cargo::{Metadata, Package};
 use crate::exec;
+use crate::http_server::HttpServer;
 use crate::inspect;
 use crate::runner::Runner;
 use crate::setup::{Tools, WasmToolchain};
@@ -42,7 +43,8 @@ pub(crate) fn run(workspace: &Workspace, tools: &Tools, runner: &mut dyn Runner)
     let wasm = &tools.web.wasm;
     let built = metadata.members().filter(|package| PURE.contains(&&*package.name) || package.name == web::CRATE);
     compile(wasm.cargo(workspace, "build").args(["--lib"]).args(built.flat_map(selected)), runner)?;
-    let tests = build_tests(workspace, wasm, &metadata, runner)?;
+    let server = HttpServer::start(workspace)?;
+    let tests = build_tests(workspace, wasm, &metadata, &server, runner)?;
     for test in &tests {
         inspect::no_env_imports(&test.module)?;
     }
@@ -96,6 +98,7 @@ fn build_tests(
     workspace: &Workspace,
     wasm: &WasmToolchain,
     metadata: &Metadata,
+    server: &HttpServer,
     runner: &mut dyn Runner,
 ) -> Result<Vec<TestModule>> {
     let tested: Vec<_> = metadata.members().filter(|package| package.has_wasm_tests()).collect();
@@ -103,7 +106,7 @@ fn build_tests(
         return Ok(Vec::new());
     }
     let mut command = wasm.cargo(workspace, "test");
-    command.args(["--no-run", "--tests"]);
+    command.args(["--no-run", "--tests"]).env("SHOAL_TEST_HTTP", &server.origin);
     let messages = compile(command.args(tested.iter().copied().flat_map(selected)), runner)?;
     Ok(messages.iter().filter_map(|message| test_module(message, &tested)).collect())
 }

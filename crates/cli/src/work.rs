@@ -180,7 +180,11 @@ impl View {
                 self.bar.finish_and_clear();
                 self.output.text(format!("stopped: {}", summary(&self.totals.get())));
             }
-            Event::Leased { .. } | Event::Computing { .. } | Event::Committed { .. } | Event::Accepted { .. } => {}
+            Event::BulkRate { .. }
+            | Event::Leased { .. }
+            | Event::Computing { .. }
+            | Event::Committed { .. }
+            | Event::Accepted { .. } => {}
         }
     }
 }

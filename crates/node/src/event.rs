@@ -65,6 +65,11 @@ pub enum Event {
         /// What carries the connection: `webrtc`, `websocket`, `quic` or `tcp`; `unknown` for anything else.
         transport: &'static str,
     },
+    /// A large blob came from the relay alone and without a limit: what its connection carries.
+    BulkRate {
+        /// Bytes a second.
+        bytes_per_s: u64,
+    },
     /// The relay has no work now and will send a lease when it has.
     Waiting {
         /// The relay's words.

@@ -38,6 +38,7 @@ pub use event::{Event, Stats, UnitRef};
 pub use http::{HttpBody, HttpClient, HttpError};
 #[cfg(not(target_arch = "wasm32"))]
 pub use http::{NativeHttp, Reach};
+pub use limiter::check_rates;
 pub use network::BoxedTransport;
 #[cfg(not(target_arch = "wasm32"))]
 pub use network::{native_transport, tcp_transport};

@@ -30,6 +30,9 @@ pub const FETCH_RETRY: Duration = Duration::from_millis(250);
 /// reconnected fit.
 pub const FETCH_LANES: usize = 4;
 
+/// Bytes of a blob that tell how fast a connection is: slow start and the first round trips are a small part of it.
+pub const MIN_MEASURED_LEN: u64 = 4 * 1024 * 1024;
+
 /// Unfinished downloads kept in memory, over lost sessions too: a unit has three inputs.
 pub const MAX_KEPT_DOWNLOADS: usize = 4;
 

@@ -51,9 +51,10 @@ pub fn native_transport(keypair: &Keypair) -> BoxedTransport {
 /// A TCP transport with Noise and Yamux, for native workers.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn tcp_transport(keypair: &Keypair) -> BoxedTransport {
-    use libp2p::{Transport as _, core::upgrade::Version, noise, tcp, yamux};
+    use libp2p::{Transport as _, core::upgrade::Version, noise, yamux};
+    use shoal_transport::tcp;
 
-    tcp::tokio::Transport::new(tcp::Config::default())
+    tcp::transport()
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair).expect("an Ed25519 key signs a Noise key"))
         .multiplex(yamux::Config::default())

@@ -27,7 +27,7 @@ use crate::{
     event::{Event, Stats},
     fetch::Fetcher,
     http::HttpClient,
-    limiter::Limiter,
+    limiter::{Limiter, check_rates},
     limits::{DIAL_TIMEOUT, MAX_RECONNECT_DELAY, RECONNECT_DELAY},
     network::{BoxedTransport, Network, Streams},
     pace::Pace,
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Stop,
     SetPaused(bool),
     SetShare(f64),
+    SetRates { max_down: Option<u64>, max_up: Option<u64> },
+    SetStoredBytes(u64),
 }
 
 /// Steers a running worker from anywhere. Dropping it changes nothing.
@@ -72,6 +74,21 @@ impl WorkerHandle {
     /// Sets the share of the time spent computing, 0 to 1.
     pub fn set_throttle(&self, share: f64) {
         self.send(Command::SetShare(share));
+    }
+
+    /// Sets how many bytes of blobs to fetch and of outputs to send in a second at most; `None` for no limit.
+    ///
+    /// # Errors
+    /// A limit that is too low to work with; then neither changes.
+    pub fn set_rates(&self, max_down: Option<u64>, max_up: Option<u64>) -> Result<(), ConfigError> {
+        check_rates(max_down, max_up)?;
+        self.send(Command::SetRates { max_down, max_up });
+        Ok(())
+    }
+
+    /// Sets how many bytes of blobs to keep in storage at most, where the worker was given one.
+    pub fn set_stored_bytes(&self, limit: u64) {
+        self.send(Command::SetStoredBytes(limit));
     }
 
     /// How the worker is connected; `None` while it is not. `now` is by its platform's clock.
@@ -128,6 +145,16 @@ impl<P: Platform, G: Backend> Core<P, G> {
             }
             Command::SetPaused(paused) => self.pace.set_paused(paused),
             Command::SetShare(share) => self.pace.set_share(share),
+            Command::SetRates { max_down, max_up } => {
+                for (limiter, rate) in [(self.fetcher.down(), max_down), (&self.up, max_up)] {
+                    limiter.set_rate(rate).expect("the handle has checked it");
+                }
+            }
+            Command::SetStoredBytes(limit) => {
+                if let Some(stored) = self.fetcher.stored() {
+                    stored.set_limit(limit);
+                }
+            }
         }
         false
     }
@@ -223,7 +250,17 @@ impl<P: Platform, G: Backend> Worker<P, G> {
             let limit = self.core.config.stored_bytes;
             self.core.fetcher.cache_mut().open_storage(storage, limit).await;
         }
-        let result = self.run_sessions().await;
+        let stored = self.core.fetcher.stored().cloned();
+        let tidying = async {
+            match stored {
+                Some(stored) => stored.keep_to_limit().await,
+                None => futures::future::pending().await,
+            }
+        };
+        let result = futures::select_biased! {
+            result = self.run_sessions().boxed_local().fuse() => result,
+            () = tidying.boxed_local().fuse() => unreachable!("a limit is kept for ever"),
+        };
         self.network.disconnect();
         timeout(&self.core.platform, CLOSE_TIMEOUT, self.network.flush()).await;
         self.core.emit(Event::Stopped);

@@ -11,7 +11,7 @@ use common::{
     large_unit, reference, soon, worker,
 };
 use shoal_compute::vectors::VectorUnit;
-use shoal_node::{NativeHttp, Reach};
+use shoal_node::{Event, NativeHttp, Reach};
 use shoal_wire::{
     commitment::commitment,
     ids::{BlobId, LeaseId},
@@ -26,12 +26,17 @@ const LANES: u64 = 4;
 
 /// Has a worker compute a unit whose data is at the sources too. Returns the bytes of that blob that the relay sent.
 async fn fetch(unit: &VectorUnit, servers: &[&Server]) -> u64 {
+    fetch_and_tell(unit, servers).await.0
+}
+
+/// The same with the rates that the worker told.
+async fn fetch_and_tell(unit: &VectorUnit, servers: &[&Server]) -> (u64, Vec<u64>) {
     let mut relay = Relay::start().await;
     relay.store.add(unit);
     relay.store.name_sources(servers.iter().map(|server| server.url.clone()).collect());
     let mut config = config(&relay);
     config.loopback_sources = true;
-    let (worker, handle, _) = worker(config);
+    let (worker, handle, events) = worker(config);
     let worker = worker.with_http(Rc::new(NativeHttp::new(Reach::Anywhere).unwrap()));
     let test = async {
         let mut peer = relay.welcome().await;
@@ -46,7 +51,8 @@ async fn fetch(unit: &VectorUnit, servers: &[&Server]) -> u64 {
     };
     let (ended, sent) = futures::join!(soon(worker.run()), test);
     assert_eq!(ended, Ok(()));
-    sent
+    let rate = |event: &Event| if let Event::BulkRate { bytes_per_s } = event { Some(*bytes_per_s) } else { None };
+    (sent, events.all().iter().filter_map(rate).collect())
 }
 
 /// The most that the relay sends when a source delivers: what comes before a worker has heard of it, the hashes, and the
@@ -174,4 +180,14 @@ async fn sources_on_this_machine_are_not_asked_for_a_relay_elsewhere() {
     };
     let (ended, ()) = futures::join!(soon(worker.run()), test);
     assert_eq!((ended, server.requests()), (Ok(()), 0));
+}
+
+#[tokio::test]
+async fn only_a_large_blob_that_the_relay_alone_sent_tells_how_fast_its_connection_is() {
+    let (small, large) = (large_unit(1 << 20), large_unit(6 << 20));
+    assert!(fetch_and_tell(&small, &[]).await.1.is_empty());
+    let rates = fetch_and_tell(&large, &[]).await.1;
+    assert!(matches!(rates[..], [rate] if rate > 0), "{rates:?}");
+    let server = Server::start(large.data.clone(), Manners::Good).await;
+    assert!(fetch_and_tell(&large, &[&server]).await.1.is_empty());
 }

@@ -5,6 +5,8 @@ pub mod framed;
 pub mod peer;
 pub mod race;
 pub mod streams;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod tcp;
 pub mod telemetry;
 pub mod webrtc;
 pub mod websocket;

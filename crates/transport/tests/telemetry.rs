@@ -35,7 +35,7 @@ async fn exchange(streams: [libp2p::swarm::Stream; 2]) -> [libp2p::swarm::Stream
 
 /// Bytes to the byte, a round trip of the path's, the same by both ends; and what only the transport knows.
 async fn tells_the_truth(kind: Kind, knows_path: bool) {
-    let (listener, dialler, _proxy) = connected(kind, Conditions::new(ROUND_TRIP, 0)).await;
+    let (listener, dialler, _proxy) = connected(kind, Some(Conditions::new(ROUND_TRIP, 0))).await;
     for end in [&listener, &dialler] {
         let connection = end.when(|connection| connection.round_trip.is_some()).await;
         assert_eq!(connection.kind, kind);
@@ -100,7 +100,8 @@ async fn of_quic() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_path_loses_is_counted_as_sent_again() {
-    let (listener, dialler, proxy) = connected(Kind::WebRtc, Conditions::new(ROUND_TRIP, 50)).await;
+    let (listener, dialler, proxy) = connected(Kind::WebRtc, Some(Conditions::new(ROUND_TRIP, 50))).await;
+    let proxy = proxy.unwrap();
     for end in [&listener, &dialler] {
         end.when(|_| true).await;
     }

@@ -3,9 +3,9 @@
 use std::str::FromStr as _;
 
 use libp2p::Multiaddr;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use shoal_compute::program::Budget;
-use shoal_node::{Payout, WorkerConfig};
+use shoal_node::{Payout, WorkerConfig, check_rates};
 use shoal_transport::race::Kind;
 use shoal_wire::proto::{Class, Platform as PlatformKind};
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -50,10 +50,31 @@ pub(crate) struct CoreConfig {
     /// Bytes of blobs kept in memory.
     #[serde(default)]
     cache_bytes: Option<u64>,
+    /// What is kept and how much is moved, at first.
+    #[serde(default)]
+    pub(crate) limits: Limits,
     /// Test-only misbehaviour, by name.
     #[cfg(feature = "cheat")]
     #[serde(default)]
     cheat: Option<String>,
+}
+
+/// What `Worker.setLimits` takes: limits that change while the worker runs.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default)]
+pub(crate) struct Limits {
+    /// Most bytes of blobs kept in the browser's private file system; 0 keeps none.
+    pub(crate) stored_bytes: u64,
+    /// Most bytes of blobs fetched in a second; null for no limit.
+    pub(crate) max_down: Option<u64>,
+    /// Most bytes of outputs sent in a second; null for no limit.
+    pub(crate) max_up: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { stored_bytes: DEFAULT_STORED_BYTES, max_down: None, max_up: None }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,6 +84,9 @@ struct PayoutConfig {
     /// EVM chain id.
     chain_id: u64,
 }
+
+/// Half of what native workers keep: a few models of the size a tab can hold, and little beside what pages store.
+const DEFAULT_STORED_BYTES: u64 = 512 * 1024 * 1024;
 
 fn yes() -> bool {
     true
@@ -83,21 +107,29 @@ const FIELDS: &[&str] = &[
     "max_unit_ops",
     "memory_bytes",
     "cache_bytes",
+    "limits",
     #[cfg(feature = "cheat")]
     "cheat",
 ];
 
+/// Fields of [`Limits`].
+const LIMITS: &[&str] = &["stored_bytes", "max_down", "max_up"];
+
+impl Limits {
+    /// Reads the object; what it should not hold is refused by name.
+    pub(crate) fn from_object(object: JsValue) -> Result<Self, Failure> {
+        let limits: Self = read(object, LIMITS)?;
+        check_rates(limits.max_down, limits.max_up)?;
+        Ok(limits)
+    }
+}
+
 impl CoreConfig {
     /// Reads the object; what it should not hold is refused by name.
     pub(crate) fn from_object(object: JsValue) -> Result<Self, Failure> {
-        if let Some(object) = object.dyn_ref::<js_sys::Object>() {
-            for key in js_sys::Object::keys(object).iter().filter_map(|key| key.as_string()) {
-                if !FIELDS.contains(&key.as_str()) {
-                    return Err(Failure::ConfigShape(format!("unknown field {key:?}, expected one of {FIELDS:?}")));
-                }
-            }
-        }
-        serde_wasm_bindgen::from_value(object).map_err(|error| Failure::ConfigShape(error.to_string()))
+        let limits = js_sys::Reflect::get(&object, &"limits".into()).unwrap_or(JsValue::UNDEFINED);
+        refuse_unknown(&limits, LIMITS)?;
+        read(object, FIELDS)
     }
 
     /// Who goes first in the race.
@@ -130,6 +162,9 @@ impl CoreConfig {
             memory_bytes: self.memory_bytes.unwrap_or(config.budget.memory_bytes),
         };
         config.cache_bytes = self.cache_bytes.unwrap_or(config.cache_bytes);
+        config.stored_bytes = self.limits.stored_bytes;
+        config.max_down = self.limits.max_down;
+        config.max_up = self.limits.max_up;
         #[cfg(feature = "cheat")]
         {
             let parse = |name: String| {
@@ -151,6 +186,19 @@ impl PayoutConfig {
         let bytes = hex::decode(digits).map_err(|_| refused())?;
         let address = bytes.try_into().map_err(|_| refused())?;
         Ok(Payout { address, chain_id: self.chain_id })
+    }
+}
+
+fn read<T: DeserializeOwned>(object: JsValue, fields: &[&str]) -> Result<T, Failure> {
+    refuse_unknown(&object, fields)?;
+    serde_wasm_bindgen::from_value(object).map_err(|error| Failure::ConfigShape(error.to_string()))
+}
+
+fn refuse_unknown(object: &JsValue, fields: &[&str]) -> Result<(), Failure> {
+    let keys = object.dyn_ref::<js_sys::Object>().map(js_sys::Object::keys).unwrap_or_default();
+    match keys.iter().filter_map(|key| key.as_string()).find(|key| !fields.contains(&key.as_str())) {
+        Some(key) => Err(Failure::ConfigShape(format!("unknown field {key:?}, expected one of {fields:?}"))),
+        None => Ok(()),
     }
 }
 

@@ -9,10 +9,14 @@
 mod config;
 mod error;
 mod gpu;
+mod http;
 mod platform;
+mod storage;
 mod vectors;
 mod worker;
 
 pub use gpu::webgpu_info;
+pub use http::FetchHttp;
+pub use storage::{OpfsStorage, quota};
 pub use vectors::run_exact_vectors;
 pub use worker::{Worker, generate_seed};

@@ -1,13 +1,16 @@
 //! The worker as an opaque handle.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use libp2p::{
     Transport as _,
     core::{muxing::StreamMuxerBox, transport::OptionalTransport},
 };
 use serde::Serialize as _;
-use shoal_node::{BoxedTransport, Devices, Event, WorkerHandle};
+use shoal_node::{BoxedTransport, Devices, Event, Storage, WorkerHandle};
 use shoal_transport::{
     peer,
     race::{Kind, Race, limits::TAB_HEAD_START},
@@ -18,11 +21,19 @@ use wasm_bindgen::prelude::*;
 use web_sys::MessagePort;
 
 use crate::{
-    config::CoreConfig,
+    config::{CoreConfig, Limits},
     error::Failure,
     gpu::{self, Gpu},
+    http::FetchHttp,
     platform::{self, BrowserPlatform},
+    storage::{OpfsStorage, quota},
 };
+
+/// Folder of the cache in the private file system. The page's half of the package removes it by this name.
+const FOLDER: &str = "shoal-cache";
+
+/// The cache takes at most one part in so many of what the browser grants: the site has things of its own to store.
+const QUOTA_PART: u64 = 4;
 
 /// 32 random bytes for a new node identity; the caller keeps them.
 #[wasm_bindgen(js_name = generateSeed)]
@@ -40,6 +51,9 @@ pub struct Worker {
     stopped: Cell<bool>,
     paused: Cell<bool>,
     share: Cell<Option<f64>>,
+    limits: Cell<Option<Limits>>,
+    /// Most bytes that may be stored here, whatever is asked for.
+    storable: Cell<u64>,
     handle: RefCell<Option<WorkerHandle>>,
 }
 
@@ -66,15 +80,23 @@ impl Worker {
         let config = CoreConfig::from_object(config)?;
         let gpu = if config.use_gpu { tested_gpu().await } else { None };
         let first = config.first_transport()?;
-        let config = config.into_worker_config()?;
+        let mut config = config.into_worker_config()?;
+        self.storable.set(quota().await.map_or(u64::MAX, |bytes| bytes / QUOTA_PART));
+        config.stored_bytes = config.stored_bytes.min(self.storable.get());
+        let storage = storage().await;
         let transport = transport(rtc, &config.seed, first);
         let emit = move |event: Event| emit(&on_event, &event);
         let made = shoal_node::Worker::new(config, BrowserPlatform::new(), transport, Devices::with_gpu(gpu), emit);
         let (worker, handle) = made.map_err(Failure::from)?;
+        let worker = worker.with_http(Rc::new(FetchHttp));
+        let worker = if let Some(storage) = storage { worker.with_storage(storage) } else { worker };
         // What was asked for while the GPU was being tested.
         handle.set_paused(self.paused.get());
         if let Some(share) = self.share.get() {
             handle.set_throttle(share);
+        }
+        if let Some(limits) = self.limits.get() {
+            self.limit(&handle, limits)?;
         }
         if self.stopped.get() {
             handle.stop();
@@ -103,6 +125,17 @@ impl Worker {
         self.steer(|handle| handle.set_throttle(share));
     }
 
+    /// Sets what is kept and how much is moved: `{stored_bytes, max_down, max_up}`.
+    #[wasm_bindgen(js_name = setLimits)]
+    pub fn set_limits(&self, limits: JsValue) -> Result<(), JsValue> {
+        let limits = Limits::from_object(limits)?;
+        self.limits.set(Some(limits));
+        if let Some(handle) = &*self.handle.borrow() {
+            self.limit(handle, limits)?;
+        }
+        Ok(())
+    }
+
     /// How it is connected, as `shoal_node::ConnectionReport` says; null while it is not.
     pub fn connection(&self) -> JsValue {
         let handle = self.handle.borrow();
@@ -114,9 +147,26 @@ impl Worker {
 }
 
 impl Worker {
+    fn limit(&self, handle: &WorkerHandle, limits: Limits) -> Result<(), Failure> {
+        handle.set_rates(limits.max_down, limits.max_up)?;
+        handle.set_stored_bytes(limits.stored_bytes.min(self.storable.get()));
+        Ok(())
+    }
+
     fn steer(&self, command: impl FnOnce(&WorkerHandle)) {
         if let Some(handle) = &*self.handle.borrow() {
             command(handle);
+        }
+    }
+}
+
+/// Where blobs are kept for the next visit, where the browser has such a place.
+async fn storage() -> Option<Box<dyn Storage>> {
+    match OpfsStorage::open(FOLDER).await {
+        Ok(storage) => Some(Box::new(storage)),
+        Err(reason) => {
+            web_sys::console::info_1(&format!("shoal: nothing is kept for the next visit: {reason}").into());
+            None
         }
     }
 }

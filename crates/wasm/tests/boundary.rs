@@ -48,6 +48,7 @@ async fn start(config: JsValue) -> Result<Vec<String>, (String, String)> {
     let push = Function::new_with_args("event", "this.push(event.type)").bind0(&seen);
     let worker = Worker::new();
     worker.set_share(0.5);
+    worker.set_limits(object(&[("max_down", 5_000.into()), ("stored_bytes", 0.into())])).unwrap();
     worker.stop();
     let text = |value: &JsValue, key: &str| Reflect::get(value, &key.into()).unwrap().as_string().unwrap();
     worker.start(config, Some(port()), push).await.map_err(|error| (text(&error, "code"), text(&error, "message")))?;
@@ -66,7 +67,8 @@ async fn a_worker_that_was_stopped_before_it_started_ends() {
 async fn bad_configurations_are_named() {
     let short: JsValue = Uint8Array::from(&[7; 31][..]).into();
     let other = "/memory/1/p2p/12D3KooWGC6jdCbWYCjRTeZAqTbuQ2AsbY2AVDYSUBhPNBqpnDcF";
-    let cases: [(&str, JsValue, &str); 8] = [
+    let limits = |field: &str, value: JsValue| object(&[(field, value)]);
+    let cases: [(&str, JsValue, &str); 12] = [
         ("seed", short.clone(), "seed: 31 bytes, not 32"),
         ("join_secret", short, "join_secret: 31 bytes, not 32"),
         ("relay", Array::new().into(), "no relay address"),
@@ -75,12 +77,26 @@ async fn bad_configurations_are_named() {
         ("payout", object(&[("address", "0x12".into()), ("chain_id", 1.into())]), "40 hexadecimal digits"),
         ("classes", Array::of1(&"fast".into()).into(), "neither exact nor tolerant"),
         ("netwrok", "test".into(), "netwrok"),
+        ("limits", limits("max_down", 4_095.into()), "max_down: 4095 bytes/s, allowed is 4096 or more"),
+        ("limits", limits("max_up", 1.into()), "max_up: 1 bytes/s, allowed is 4096 or more"),
+        ("limits", limits("stored_bytes", (-1).into()), "-1"),
+        ("limits", limits("max_sideways", 1.into()), "max_sideways"),
     ];
     for (field, value, expected) in cases {
         let (code, message) = start(config(&[(field, value)])).await.unwrap_err();
         assert_eq!(code, "config_malformed", "{field}: {message}");
         assert!(message.contains(expected), "{field}: {message}");
     }
+}
+
+#[wasm_bindgen_test]
+fn limits_that_cannot_work_are_refused_while_nothing_runs_yet() {
+    let worker = Worker::new();
+    for (field, value) in [("max_down", 4_095.into()), ("max_down", "fast".into()), ("max_sideways", 1.into())] {
+        let error = worker.set_limits(object(&[(field, value)])).unwrap_err();
+        assert_eq!(Reflect::get(&error, &"code".into()).unwrap(), "config_malformed", "{field}");
+    }
+    worker.set_limits(object(&[("max_down", JsValue::NULL), ("max_up", 4_096.into())])).unwrap();
 }
 
 #[wasm_bindgen_test]

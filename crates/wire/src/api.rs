@@ -113,7 +113,8 @@ pub struct ConnectionRow {
     /// What the last ping took, milliseconds: path, queues and the other end's attention. Absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_ms: Option<f64>,
-    /// What the transport's own acknowledgements take, milliseconds: the path alone. Absent where the transport hides it.
+    /// What the transport's own acknowledgements take, milliseconds, smoothed: the path, and how long the other end holds an
+    /// acknowledgement back. Absent where the transport hides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_round_trip_ms: Option<f64>,
     /// Pieces of data that the transport sent once more. Absent where the transport hides it.

@@ -4,9 +4,10 @@ use libp2p::{
     PeerId, Transport as _,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identity::Keypair,
-    noise, quic, tcp, yamux,
+    noise, quic, yamux,
 };
 use shoal_transport::{
+    tcp,
     telemetry::Telemetry,
     webrtc::native::{self, Certificate},
     websocket::{self, native::Tls},
@@ -19,7 +20,7 @@ pub(super) fn transports(
     tls: Option<Tls>,
     telemetry: &Telemetry,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
-    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+    let tcp = tcp::transport()
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
         .multiplex(yamux::Config::default());

@@ -11,11 +11,17 @@ pub struct Observed {
     pub retransmitted_chunks: u64,
     /// The last round trip measured on a chunk that was sent once.
     pub round_trip: Option<Duration>,
+    /// Bytes that were written and not sent for the first time yet, when packets were gathered last.
+    pub unsent_bytes: Option<usize>,
 }
 
 std::thread_local! {
     static OBSERVED: Cell<Observed> = const {
-        Cell::new(Observed { retransmitted_chunks: 0, round_trip: None })
+        Cell::new(Observed {
+            retransmitted_chunks: 0,
+            round_trip: None,
+            unsent_bytes: None,
+        })
     };
 }
 
@@ -28,6 +34,13 @@ pub(crate) fn retransmitted(chunks: usize) {
     let mut observed = OBSERVED.get();
     observed.retransmitted_chunks += chunks as u64;
     OBSERVED.set(observed);
+}
+
+pub(crate) fn gathered(unsent_bytes: usize) {
+    OBSERVED.set(Observed {
+        unsent_bytes: Some(unsent_bytes),
+        ..OBSERVED.get()
+    });
 }
 
 pub(crate) fn measured(round_trip: Duration) {

@@ -67,3 +67,17 @@ export function formatTokens(baseUnits: bigint): string {
   const whole = digits.slice(0, -TOKEN_DECIMALS);
   return `${whole}.${digits.slice(-TOKEN_DECIMALS).slice(0, SHOWN_DECIMALS)}`;
 }
+
+const BYTE_UNITS = ['B', 'KB', 'MB', 'GB', 'TB'] as const;
+
+/** Room on a disk with at most three significant digits, in powers of 1024: 1536 is "1.5 KB", never broken over lines. */
+export function formatDiskSize(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < BYTE_UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const shown = unit === 0 || value >= 99.95 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, '');
+  return `${shown}\u00a0${BYTE_UNITS[unit] ?? ''}`;
+}

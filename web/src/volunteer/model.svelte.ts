@@ -1,5 +1,6 @@
 /** The volunteer as the page shows it: the package's events as reactive fields, and the visitor's settings. */
 import {
+  clearCache,
   createVolunteer,
   joinSecretOf,
   type ChainInfo,
@@ -12,7 +13,7 @@ import {
   type VolunteerOptions,
   type VolunteerState,
 } from '@shoal/worker';
-import { loadSettings, saveSettings, type Settings } from './settings.ts';
+import { dataLimits, loadSettings, saveSettings, type Settings } from './settings.ts';
 
 export class VolunteerModel {
   state = $state.raw<VolunteerState>({ kind: 'idle' });
@@ -48,6 +49,11 @@ export class VolunteerModel {
     this.settings = { ...this.settings, ...settings };
     saveSettings(localStorage, this.settings);
     if (settings.power !== undefined) this.#volunteer.setPower(settings.power);
+    if ('diskMegabytes' in settings || 'maxDownMbit' in settings || 'maxUpMbit' in settings) {
+      this.#volunteer.setLimits(dataLimits(this.settings));
+    }
+    // A volunteer that runs does it itself, and the next start would; nothing is to stay until then.
+    if (settings.diskMegabytes === 0) clearCache().catch(() => undefined);
   }
 
   /** Called by the click on Start and by nothing else: the click is the agreement. */
@@ -86,6 +92,7 @@ export class VolunteerModel {
       power,
       useGpu,
       pauseWhenHidden,
+      limits: dataLimits(this.settings),
       ...(address === '' ? {} : { payoutAddress: address }),
       ...(this.#secret === null ? {} : { joinSecret: this.#secret }),
     };

@@ -5,7 +5,7 @@
 import type { ConsentStatus } from '../public/types.ts';
 
 /** Raised whenever what happens on Start changes in a way that a visitor should hear about. */
-export const CONSENT_VERSION = 1;
+export const CONSENT_VERSION = 2;
 
 /** Ninety days: long enough not to nag, short enough that nobody computes for something long forgotten. */
 export const CONSENT_LIFETIME_MS = 90 * 24 * 60 * 60 * 1000;

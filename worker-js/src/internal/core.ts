@@ -16,6 +16,15 @@ export interface CoreConfig {
   /** Which transport goes first in the race to the relay; WebRTC if nothing is remembered. */
   readonly first_transport: TabTransport | null;
   readonly use_gpu: boolean;
+  readonly limits: CoreLimits;
+}
+
+export interface CoreLimits {
+  /** Bytes of blobs kept in the browser's private file system. */
+  readonly stored_bytes: number;
+  /** Bytes a second; `null` for no limit. */
+  readonly max_down: number | null;
+  readonly max_up: number | null;
 }
 
 interface UnitFields {
@@ -68,6 +77,7 @@ export type CoreEvent =
       /** What carries the connection: a `TabTransport`. */
       readonly transport: string;
     }
+  | { readonly type: 'bulk_rate'; readonly bytes_per_s: number }
   | { readonly type: 'waiting'; readonly reason: string }
   | ({ readonly type: 'leased'; readonly lease: string; readonly duration_ms: number } & UnitFields)
   | ({ readonly type: 'computing'; readonly lease: string; readonly backend: string } & UnitFields)

@@ -2,15 +2,23 @@
  * Loaded on start: checks the options, asks the relay how to join, starts the worker script and translates between it
  * and the page. Holds the page's half of WebRTC, because peer connections do not exist in workers.
  */
-import type { ConnectionStats, Power, VolunteerEvent, VolunteerOptions, VolunteerState } from '../public/types.ts';
+import type {
+  ConnectionStats,
+  DataLimits,
+  Power,
+  VolunteerEvent,
+  VolunteerOptions,
+  VolunteerState,
+} from '../public/types.ts';
 import { isChecksummedAddress } from './checksum.ts';
 import { ConnectionWatch } from './connection-watch.ts';
 import { browserStore } from './consent.ts';
 import type { CoreConfig, CoreEvent } from './core.ts';
+import { coreLimits } from './data-limits.ts';
 import { VolunteerError } from './errors.ts';
 import { nodeSeed } from './identity.ts';
 import { joinSecretBytes } from './join-link.ts';
-import { LastTransport, connectionKind, isTabTransport } from './last-transport.ts';
+import { LastTransport, connectionKind, isTabTransport, type TabTransport } from './last-transport.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { askRelay, tabAbilities, tabAddresses } from './relay.ts';
 
@@ -37,12 +45,14 @@ export interface Engine {
   stop(): Promise<void>;
   setPaused(paused: boolean): void;
   setPower(power: Power): void;
+  setLimits(limits: DataLimits): void;
   connectionStats(): Promise<ConnectionStats | null>;
 }
 
 export async function startEngine(options: VolunteerOptions, host: EngineHost): Promise<Engine> {
   const secret = checkedSecret(options.joinSecret);
   const payoutAddress = checkedAddress(options.payoutAddress);
+  const limits = coreLimits(options.limits ?? {});
   const relay = await askRelay(options.relayUrl ?? location.origin);
   host.emit({ type: 'relay', relay });
   if (relay.private && secret === null) {
@@ -68,6 +78,7 @@ export async function startEngine(options: VolunteerOptions, host: EngineHost): 
     site: options.site ?? location.origin,
     first_transport: last.recall(relay.relay),
     use_gpu: options.useGpu ?? true,
+    limits,
   };
   host.emit({ type: 'state', state: { kind: 'starting', step: 'program' } });
   return new TabEngine(config, options, host, last, abilities.hasWebRtc);
@@ -77,6 +88,9 @@ class TabEngine implements Engine {
   readonly #host: EngineHost;
   readonly #worker: Worker;
   readonly #last: LastTransport;
+  /** Who has the head start in the next race, and who was reached in the last. */
+  #first: TabTransport;
+  #relay: string | null = null;
   readonly #throughput = new Throughput();
   readonly #watch: ConnectionWatch;
   readonly #ended: Promise<void>;
@@ -94,6 +108,7 @@ class TabEngine implements Engine {
   ) {
     this.#host = host;
     this.#last = last;
+    this.#first = config.first_transport ?? 'webrtc';
     this.#ended = new Promise((resolve) => {
       this.#markEnded = resolve;
     });
@@ -134,6 +149,10 @@ class TabEngine implements Engine {
     this.#post({ type: 'share', share: SHARES[power] });
   }
 
+  setLimits(limits: DataLimits): void {
+    this.#post({ type: 'limits', limits: coreLimits(limits) });
+  }
+
   connectionStats(): Promise<ConnectionStats | null> {
     return this.#watch.stats();
   }
@@ -160,6 +179,7 @@ class TabEngine implements Engine {
 
   #follow(event: CoreEvent): void {
     if (event.type === 'connected') this.#connected(event);
+    if (event.type === 'bulk_rate' && this.#relay !== null) this.#last.measured(this.#relay, event.bytes_per_s);
     if (event.type === 'stats') {
       const now = performance.now();
       this.#throughput.add(now, event.computed_ops);
@@ -174,7 +194,10 @@ class TabEngine implements Engine {
   #connected({ node, relay, transport }: Extract<CoreEvent, { type: 'connected' }>): void {
     this.#host.emit({ type: 'node', node });
     if (!isTabTransport(transport)) return;
-    this.#last.remember(relay, transport);
+    this.#last.remember(relay, transport, this.#first);
+    this.#relay = relay;
+    // In this run the core lets the winner go first from now on.
+    this.#first = transport;
     this.#host.emit({ type: 'transport', transport });
   }
 

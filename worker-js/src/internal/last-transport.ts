@@ -1,7 +1,8 @@
 /**
- * Which transport last reached a relay, so that it goes first the next time. Browsers tell no page what network it is on;
- * the key is the relay and, where the browser says it, the kind of connection (wifi, cellular and so on). A memory that is
- * wrong costs the head start of the race and nothing else.
+ * Which transport goes first to a relay the next time: the one that last reached it, until both have been measured with a
+ * large blob; then the faster. A winner that turns out slow lets the other try once. Browsers tell no page what network it is
+ * on; the key is the relay and, where the browser says it, the kind of connection (wifi, cellular and so on). A memory that
+ * is wrong costs the head start of the race and nothing else.
  */
 import type { KeyValueStore } from './consent.ts';
 
@@ -14,6 +15,12 @@ export const MEMORY_MS = 24 * 60 * 60 * 1000;
 /** Relays and networks remembered, newest first: a visitor has few. */
 export const MAX_REMEMBERED = 16;
 
+/** Bytes a second below which the other transport is worth a try: some networks slow UDP down, few lines are as slow. */
+export const SLOW_BYTES_PER_S = 1_250_000;
+
+/** How many times faster the other must be: rates of one connection differ by less between two blobs. */
+const CLEARLY_FASTER = 1.25;
+
 const KEY = 'shoal.transport';
 
 interface Remembered {
@@ -21,6 +28,8 @@ interface Remembered {
   readonly network: string;
   readonly transport: TabTransport;
   readonly atMs: number;
+  /** Bytes a second of the last large blob by each; 0 for one that went first and did not win. */
+  readonly rates: Readonly<Partial<Record<TabTransport, number>>>;
 }
 
 export class LastTransport {
@@ -34,16 +43,38 @@ export class LastTransport {
     this.#network = network;
   }
 
-  /** `null` if this relay was not reached from here lately. */
+  /** Who goes first; `null` if this relay was not reached from here lately. */
   recall(relay: string): TabTransport | null {
-    const network = this.#network();
-    const found = this.#read().find((entry) => entry.relay === relay && entry.network === network);
-    return found?.transport ?? null;
+    const found = this.#find(relay);
+    if (found === null) return null;
+    const { transport, rates } = found;
+    const other = otherOf(transport);
+    const rate = rates[transport];
+    if (rate === undefined) return transport;
+    const otherIsBetter = rates[other] === undefined ? rate < SLOW_BYTES_PER_S : rates[other] > rate * CLEARLY_FASTER;
+    return otherIsBetter ? other : transport;
   }
 
-  remember(relay: string, transport: TabTransport): void {
-    const entry: Remembered = { relay, network: this.#network(), transport, atMs: this.#now() };
-    const others = this.#read().filter((other) => other.relay !== relay || other.network !== entry.network);
+  /** `transport` won the race in which `first` had its head start. */
+  remember(relay: string, transport: TabTransport, first: TabTransport): void {
+    const rates = { ...this.#find(relay)?.rates, ...(first === transport ? {} : { [first]: 0 }) };
+    this.#write({ relay, network: this.#network(), transport, atMs: this.#now(), rates });
+  }
+
+  /** The transport that reached the relay last carried a large blob at so many bytes a second. */
+  measured(relay: string, bytesPerS: number): void {
+    const found = this.#find(relay);
+    if (found === null) return;
+    this.#write({ ...found, rates: { ...found.rates, [found.transport]: bytesPerS } });
+  }
+
+  #find(relay: string): Remembered | null {
+    const network = this.#network();
+    return this.#read().find((entry) => entry.relay === relay && entry.network === network) ?? null;
+  }
+
+  #write(entry: Remembered): void {
+    const others = this.#read().filter(({ relay, network }) => relay !== entry.relay || network !== entry.network);
     try {
       this.#store.setItem(KEY, JSON.stringify([entry, ...others].slice(0, MAX_REMEMBERED)));
     } catch {
@@ -70,6 +101,10 @@ export function connectionKind(): string {
   return typeof connection?.type === 'string' ? connection.type : '';
 }
 
+function otherOf(transport: TabTransport): TabTransport {
+  return transport === 'webrtc' ? 'websocket' : 'webrtc';
+}
+
 /** Whether the core's word for what carries a connection is one of a tab's. */
 export function isTabTransport(name: string): name is TabTransport {
   return name === 'webrtc' || name === 'websocket';
@@ -77,12 +112,15 @@ export function isTabTransport(name: string): name is TabTransport {
 
 function isRemembered(value: unknown): value is Remembered {
   if (typeof value !== 'object' || value === null) return false;
-  const { relay, network, transport, atMs } = value as Partial<Record<keyof Remembered, unknown>>;
+  const { relay, network, transport, atMs, rates } = value as Partial<Record<keyof Remembered, unknown>>;
   return (
     typeof relay === 'string' &&
     typeof network === 'string' &&
     typeof transport === 'string' &&
     isTabTransport(transport) &&
-    typeof atMs === 'number'
+    typeof atMs === 'number' &&
+    typeof rates === 'object' &&
+    rates !== null &&
+    Object.entries(rates).every(([name, rate]) => isTabTransport(name) && typeof rate === 'number')
   );
 }

@@ -5,6 +5,7 @@
 import type {
   ConnectionStats,
   ConsentStatus,
+  DataLimits,
   Power,
   Progress,
   Volunteer,
@@ -14,14 +15,17 @@ import type {
   VolunteerState,
 } from '../public/types.ts';
 import { ConsentKeeper, browserStore, type KeyValueStore } from './consent.ts';
+import { coreLimits } from './data-limits.ts';
 import type { Engine, EngineHost } from './engine.ts';
 import { VolunteerError, messageOf } from './errors.ts';
 import { NO_PROGRESS } from './session.ts';
+import { clearCache } from './stored-cache.ts';
 
 /** What comes from the browser, or from a test. */
 export interface Surroundings {
   readonly store: KeyValueStore;
   readonly now: () => number;
+  readonly clearCache: () => Promise<void>;
   readonly startEngine: (options: VolunteerOptions, host: EngineHost) => Promise<Engine>;
 }
 
@@ -30,6 +34,7 @@ export function createVolunteer(options: VolunteerOptions = {}): Volunteer {
   return new PageVolunteer(options, {
     store: browserStore(),
     now: () => Date.now(),
+    clearCache,
     startEngine: async (chosen, host) => (await import('./engine.ts')).startEngine(chosen, host),
   });
 }
@@ -42,6 +47,7 @@ export class PageVolunteer implements Volunteer {
   #state: VolunteerState = { kind: 'idle' };
   #progress: Progress = NO_PROGRESS;
   #power: Power;
+  #limits: DataLimits;
   #engine: Engine | null = null;
   /** Counts starts and stops, so that a start that was overtaken by a stop cleans up after itself. */
   #run = 0;
@@ -50,6 +56,7 @@ export class PageVolunteer implements Volunteer {
     this.#options = options;
     this.#surroundings = surroundings;
     this.#power = options.power ?? 'normal';
+    this.#limits = options.limits ?? {};
     this.#keeper = new ConsentKeeper(surroundings.store, surroundings.now);
   }
 
@@ -60,6 +67,7 @@ export class PageVolunteer implements Volunteer {
       withdraw: async () => {
         this.#keeper.withdraw();
         await this.stop();
+        await this.#surroundings.clearCache();
       },
     };
   }
@@ -88,7 +96,7 @@ export class PageVolunteer implements Volunteer {
       this.#setProgress(NO_PROGRESS);
       this.#setState({ kind: 'starting', step: 'relay' });
       const engine = await this.#surroundings.startEngine(
-        { ...this.#options, power: this.#power },
+        { ...this.#options, power: this.#power, limits: this.#limits },
         {
           emit: (event) => {
             if (current()) this.#receive(event);
@@ -100,6 +108,7 @@ export class PageVolunteer implements Volunteer {
       if (current()) {
         this.#engine = engine;
         engine.setPower(this.#power);
+        engine.setLimits(this.#limits);
       } else {
         await engine.stop();
       }
@@ -127,6 +136,13 @@ export class PageVolunteer implements Volunteer {
   setPower(power: Power): void {
     this.#power = power;
     this.#engine?.setPower(power);
+  }
+
+  setLimits(limits: DataLimits): void {
+    // Checked here too, so that a mistake is told to whoever makes it and not to a volunteer that runs.
+    coreLimits(limits);
+    this.#limits = limits;
+    this.#engine?.setLimits(limits);
   }
 
   async connectionStats(): Promise<ConnectionStats | null> {

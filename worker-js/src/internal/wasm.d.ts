@@ -1,6 +1,6 @@
 /** The bindings that `cargo xtask web` writes to `wasm/`, as far as the worker script uses them. */
 declare module '#wasm' {
-  import type { CoreConfig, CoreConnection, CoreEvent } from './core.ts';
+  import type { CoreConfig, CoreConnection, CoreEvent, CoreLimits } from './core.ts';
 
   export default function init(): Promise<unknown>;
 
@@ -10,6 +10,7 @@ declare module '#wasm' {
     stop(): void;
     setPaused(paused: boolean): void;
     setShare(share: number): void;
+    setLimits(limits: CoreLimits): void;
     connection(): CoreConnection | null;
   }
 

@@ -20,6 +20,9 @@ self.onmessage = (message: MessageEvent<ToWorker>) => {
     case 'share':
       steer((worker) => worker.setShare(data.share));
       break;
+    case 'limits':
+      steer((worker) => worker.setLimits(data.limits));
+      break;
     case 'connection':
       post({ type: 'connection', connection: running?.connection() ?? null });
       break;

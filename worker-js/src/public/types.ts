@@ -19,8 +19,23 @@ export interface VolunteerOptions {
   readonly useGpu?: boolean;
   /** Whether computing rests while the tab is hidden; false if left out. */
   readonly pauseWhenHidden?: boolean;
+  /** What is kept on disk and how much is moved in a second. */
+  readonly limits?: DataLimits;
   /** Origin of the embedding site, named in receipts; the page's own origin if left out. */
   readonly site?: string;
+}
+
+/** Limits of what a volunteer stores and transfers. What is left out has its default. */
+export interface DataLimits {
+  /**
+   * Most bytes of received data kept in the browser's private file system for the next visit; 0 keeps nothing and
+   * removes what was kept. 512 MiB if left out; never more than a quarter of what the browser grants the site.
+   */
+  readonly cacheBytes?: number;
+  /** Most bytes of work received in a second, at least 4096; no limit if left out. */
+  readonly maxDownBytesPerSecond?: number;
+  /** Most bytes of results sent in a second, at least 4096; no limit if left out. */
+  readonly maxUpBytesPerSecond?: number;
 }
 
 /** Where a volunteer stands. */
@@ -169,7 +184,7 @@ export interface VolunteerConsent {
   status(): ConsentStatus;
   /** To be called from the visitor's own action only. */
   give(): void;
-  /** Stops the volunteer and forgets the agreement. */
+  /** Stops the volunteer, forgets the agreement and removes what was stored under it. */
   withdraw(): Promise<void>;
 }
 
@@ -183,6 +198,8 @@ export interface Volunteer {
   stop(): Promise<void>;
   setPaused(paused: boolean): void;
   setPower(power: Power): void;
+  /** Takes effect at once. Throws an error that names value and bound if one is out of bounds. */
+  setLimits(limits: DataLimits): void;
   /** `null` while there is no connection. Nothing is measured for it unless it is called. */
   connectionStats(): Promise<ConnectionStats | null>;
   /** Returns what ends the subscription. */

@@ -4,7 +4,7 @@
 mod memory;
 mod stored;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
 use memory::MemoryCache;
@@ -17,7 +17,7 @@ use crate::storage::Storage;
 #[derive(Debug)]
 pub(crate) struct Cache {
     memory: RefCell<MemoryCache>,
-    stored: Option<StoredCache>,
+    stored: Option<Rc<StoredCache>>,
 }
 
 impl Cache {
@@ -28,7 +28,7 @@ impl Cache {
 
     /// Keeps at most `limit` bytes in a storage too.
     pub(crate) async fn open_storage(&mut self, storage: Box<dyn Storage>, limit: u64) {
-        self.stored = Some(StoredCache::open(storage, limit).await);
+        self.stored = Some(Rc::new(StoredCache::open(storage, limit).await));
     }
 
     /// A blob that is here, verified when it came or when it was read.
@@ -51,7 +51,7 @@ impl Cache {
     }
 
     /// Where pieces of unfinished blobs are kept, if anywhere.
-    pub(crate) fn stored(&self) -> Option<&StoredCache> {
+    pub(crate) fn stored(&self) -> Option<&Rc<StoredCache>> {
         self.stored.as_ref()
     }
 }

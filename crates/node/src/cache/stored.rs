@@ -4,9 +4,16 @@
 //! not what it should be counts as a miss and is removed, and so does what a browser or a person has taken away. Errors
 //! of the storage are told to the log and to nobody else: a cache that fails only costs a transfer.
 
-use std::{cell::RefCell, collections::HashMap, fmt};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    fmt,
+    future::poll_fn,
+    task::Poll,
+};
 
 use bytes::Bytes;
+use futures::task::AtomicWaker;
 use shoal_transport::blob::PIECE_GROUPS;
 use shoal_wire::{
     ids::BlobId,
@@ -44,7 +51,8 @@ pub struct Piece {
 /// A bounded cache over a storage.
 pub struct StoredCache {
     storage: Box<dyn Storage>,
-    limit: u64,
+    limit: Cell<u64>,
+    limit_changed: AtomicWaker,
     index: RefCell<Index>,
 }
 
@@ -70,7 +78,8 @@ struct Entry {
 impl StoredCache {
     /// Takes over what a storage holds, at most `limit` bytes of it. A storage that cannot be listed is taken as empty.
     pub async fn open(storage: Box<dyn Storage>, limit: u64) -> Self {
-        let cache = Self { storage, limit, index: RefCell::default() };
+        let cache =
+            Self { storage, limit: Cell::new(limit), limit_changed: AtomicWaker::new(), index: RefCell::default() };
         let listed = cache.storage.list().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "cache not listed");
             Vec::new()
@@ -85,7 +94,29 @@ impl StoredCache {
             cache.index.borrow_mut().insert(&entry.name, entry.len);
         }
         cache.evict_beyond(limit).await;
+        if limit == 0 {
+            cache.write_order().await;
+        }
         cache
+    }
+
+    /// From now on at most `limit` bytes. Whatever is too much goes while [`Self::keep_to_limit`] runs.
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.set(limit);
+        self.limit_changed.wake();
+    }
+
+    /// Evicts whenever a new limit demands it, for ever.
+    pub async fn keep_to_limit(&self) -> ! {
+        loop {
+            poll_fn(|cx| {
+                self.limit_changed.register(cx.waker());
+                if self.held() > self.limit.get() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            self.evict_beyond(self.limit.get()).await;
+            self.write_order().await;
+        }
     }
 
     /// Bytes of the entries.
@@ -108,6 +139,9 @@ impl StoredCache {
 
     /// Keeps a verified blob, and its pieces no longer.
     pub async fn put(&self, id: &BlobId, bytes: &[u8]) {
+        if self.limit.get() == 0 {
+            return;
+        }
         if !self.index.borrow().entries.contains_key(&id.to_string()) {
             self.write(&id.to_string(), bytes).await;
         }
@@ -170,10 +204,8 @@ impl StoredCache {
 
     async fn write(&self, name: &str, bytes: &[u8]) {
         let len = bytes.len() as u64;
-        if len > self.limit {
-            return;
-        }
-        self.evict_beyond(self.limit - len).await;
+        let Some(room) = self.limit.get().checked_sub(len) else { return };
+        self.evict_beyond(room).await;
         loop {
             match self.storage.write(name, bytes).await {
                 Ok(()) => {
@@ -213,7 +245,12 @@ impl StoredCache {
 
     async fn write_order(&self) {
         let order = self.index.borrow().names_by_use().join("\n");
-        if let Err(error) = self.storage.write(ORDER, order.as_bytes()).await {
+        // A cache that is switched off leaves nothing.
+        let written = match self.limit.get() {
+            0 => self.storage.remove(ORDER).await,
+            _ => self.storage.write(ORDER, order.as_bytes()).await,
+        };
+        if let Err(error) = written {
             tracing::debug!(%error, "order of the cache not kept");
         }
     }

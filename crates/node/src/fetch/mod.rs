@@ -18,17 +18,17 @@ use futures::{
 };
 use libp2p::{PeerId, StreamProtocol};
 use shoal_transport::{
-    blob::{Claim, Download, FetchError, GroupHashes, fetch_hashes},
+    blob::{Claim, Download, FetchError, GroupHashes, Throttle as _, fetch_hashes},
     streams::Control,
 };
 use shoal_wire::{ids::BlobId, proto::BlobRefusalCode, version::BLOB_PROTOCOL};
 
 use self::source::{SourceError, Sources};
 use crate::{
-    cache::{Cache, Piece},
+    cache::{Cache, Piece, StoredCache},
     http::HttpClient,
     limiter::Limiter,
-    limits::{FETCH_ATTEMPT_TIMEOUT, FETCH_LANES, FETCH_RETRY, MAX_FRUITLESS_ATTEMPTS, MIN_KEPT_LEN},
+    limits::{FETCH_ATTEMPT_TIMEOUT, FETCH_LANES, FETCH_RETRY, MAX_FRUITLESS_ATTEMPTS, MIN_KEPT_LEN, MIN_MEASURED_LEN},
     platform::{Platform, timeout},
     transfers::Transfers,
 };
@@ -82,6 +82,8 @@ pub(crate) struct Input {
     pub(crate) bytes: Bytes,
     /// Bytes of it that came by the network now; zero if it was in the cache.
     pub(crate) fetched: u64,
+    /// Bytes a second that the relay's connection carried, where it alone carried enough to tell.
+    pub(crate) rate: Option<u64>,
 }
 
 /// Gets blobs.
@@ -111,6 +113,16 @@ impl<P: Platform> Fetcher<P> {
         self.http = Some(http);
     }
 
+    /// What is kept over runs, if anything.
+    pub(crate) fn stored(&self) -> Option<&Rc<StoredCache>> {
+        self.cache.stored()
+    }
+
+    /// The volunteer's limit on everything that comes.
+    pub(crate) fn down(&self) -> &Limiter<P> {
+        &self.down
+    }
+
     pub(crate) fn cache_mut(&mut self) -> &mut Cache {
         &mut self.cache
     }
@@ -118,17 +130,23 @@ impl<P: Platform> Fetcher<P> {
     /// A blob, from wherever it can be had.
     pub(crate) async fn fetch(&self, control: &Control, wanted: Wanted) -> Result<Input, InputError> {
         if let Some(bytes) = self.cache.get(&wanted.id).await {
-            return Ok(Input { bytes, fetched: 0 });
+            return Ok(Input { bytes, fetched: 0, rate: None });
         }
         loop {
             let (download, restored) = self.download(&wanted).await;
             let before = download.verified_len();
-            let bytes = Transfer::new(self, control.clone(), wanted, download.clone(), &restored).run().await?;
+            let begun = self.platform.now();
+            let mut transfer = Transfer::new(self, control.clone(), wanted, download.clone(), &restored);
+            let bytes = transfer.run().await?;
+            let took = self.platform.now().saturating_sub(begun);
             self.transfers.finished(&wanted.id);
             // Groups were verified as they came, but kept pieces only by a hash that whoever changed them could change too.
             if restored.is_empty() || BlobId::of(&bytes) == wanted.id {
                 self.cache.put(wanted.id, bytes.clone()).await;
-                return Ok(Input { fetched: bytes.len() as u64 - before, bytes });
+                let fetched = bytes.len() as u64 - before;
+                let telling = fetched >= MIN_MEASURED_LEN && transfer.relay_alone && self.down.burst() == u64::MAX;
+                let rate = telling.then(|| (fetched as f64 / took.as_secs_f64()) as u64);
+                return Ok(Input { bytes, fetched, rate });
             }
             tracing::warn!(blob = %wanted.id, "kept pieces were not of this blob");
             if let Some(stored) = self.cache.stored() {
@@ -185,6 +203,8 @@ struct Transfer<'a, P> {
     download: Download,
     /// `None` until the relay has said which there are.
     sources: Option<Sources>,
+    /// No source was asked, and no attempt failed.
+    relay_alone: bool,
     running: FuturesUnordered<LocalBoxFuture<'a, Done>>,
     /// While it runs, no more is begun: the link has just failed.
     pause: Fuse<LocalBoxFuture<'a, ()>>,
@@ -210,6 +230,7 @@ impl<'a, P: Platform> Transfer<'a, P> {
             mark: download.verified_len(),
             download,
             sources: None,
+            relay_alone: true,
             running: FuturesUnordered::new(),
             pause: Fuse::terminated(),
             saving: Fuse::terminated(),
@@ -219,7 +240,7 @@ impl<'a, P: Platform> Transfer<'a, P> {
     }
 
     /// Goes on as long as attempts bring something new.
-    async fn run(mut self) -> Result<Bytes, InputError> {
+    async fn run(&mut self) -> Result<Bytes, InputError> {
         let mut seen = 0;
         loop {
             if let Some(bytes) = self.download.bytes() {
@@ -301,7 +322,8 @@ impl<'a, P: Platform> Transfer<'a, P> {
         self.running.push(attempt.boxed_local());
     }
 
-    fn ask_source(&self, claim: Claim, url: Rc<str>, hashes: Rc<GroupHashes>) {
+    fn ask_source(&mut self, claim: Claim, url: Rc<str>, hashes: Rc<GroupHashes>) {
+        self.relay_alone = false;
         let fetcher = self.fetcher;
         let http = fetcher.http.clone().expect("sources are looked for with a client only");
         let attempt = async move {
@@ -337,6 +359,7 @@ impl<'a, P: Platform> Transfer<'a, P> {
 
     /// The relay failed: pauses before it is asked again, or gives up. Streams that fail together count once.
     fn failed(&mut self, error: InputError) -> Result<(), InputError> {
+        self.relay_alone = false;
         if !error.is_passing() {
             return Err(error);
         }
@@ -381,3 +404,6 @@ async fn open(control: &Control, relay: PeerId, wanted: &Wanted) -> Result<libp2
 fn silent(wanted: &Wanted, verified: u64) -> InputError {
     InputError::Silent { blob: wanted.blob, id: wanted.id, verified }
 }
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests;

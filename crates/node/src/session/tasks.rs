@@ -19,6 +19,7 @@ use shoal_wire::{
 
 use crate::{
     compute::{Computed, Inputs, compute},
+    event::Event,
     fetch::{InputError, Wanted},
     leases::OpenLease,
     limits::SERVE_TIMEOUT,
@@ -159,6 +160,10 @@ async fn input<P: Platform, G: Backend>(
         stats.cached_blobs += 1;
     }
     stats.fetched_bytes += input.fetched;
+    drop(stats);
+    if let Some(bytes_per_s) = input.rate {
+        core.emit(Event::BulkRate { bytes_per_s });
+    }
     Ok(input.bytes)
 }
 

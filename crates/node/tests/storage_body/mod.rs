@@ -2,6 +2,8 @@
 //! its private file system. `reopen` gives the storage again as the next run would find it.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "shared by several test programs")]
 
+use std::{future::poll_fn, task::Poll};
+
 use shoal_node::{Piece, Storage, StorageError, StoredCache};
 use shoal_wire::ids::BlobId;
 
@@ -19,6 +21,7 @@ fn blob(seed: u8, len: usize) -> (BlobId, Vec<u8>) {
 pub async fn all(storage: &impl Reopen) {
     entries_are_read_back_by_the_next_run(storage).await;
     the_least_recently_used_goes_first_also_after_a_restart(storage).await;
+    a_limit_that_changes_holds_at_once(storage).await;
     damaged_and_missing_entries_are_misses(storage).await;
     pieces_are_kept_until_the_blob_is_whole(storage).await;
     what_is_not_ours_stays(storage).await;
@@ -77,6 +80,53 @@ async fn the_least_recently_used_goes_first_also_after_a_restart(storage: &impl 
     assert_eq!(cache.held(), 40_000, "a smaller limit holds at once");
     assert!(cache.get(&three.0).await.is_some());
     empty(&*storage.reopen().await).await;
+}
+
+async fn a_limit_that_changes_holds_at_once(storage: &impl Reopen) {
+    let blobs: Vec<_> = (1..=4).map(|seed| blob(seed, 10_000)).collect();
+    let cache = StoredCache::open(storage.reopen().await, 100_000).await;
+    let behind = storage.reopen().await;
+    let body = async {
+        for (id, bytes) in &blobs {
+            cache.put(id, bytes).await;
+        }
+        cache.set_limit(25_000);
+        until_held(&cache, &*behind, 20_000).await;
+        assert!(cache.get(&blobs[0].0).await.is_none() && cache.get(&blobs[1].0).await.is_none());
+        assert!(cache.get(&blobs[2].0).await.is_some() && cache.get(&blobs[3].0).await.is_some());
+        cache.set_limit(0);
+        until_held(&cache, &*behind, 0).await;
+        cache.put(&blobs[0].0, &blobs[0].1).await;
+        assert!(cache.get(&blobs[0].0).await.is_none(), "switched off");
+        cache.set_limit(100_000);
+        cache.put(&blobs[0].0, &blobs[0].1).await;
+        assert!(cache.get(&blobs[0].0).await.is_some(), "and on again");
+        cache.set_limit(0);
+        until_held(&cache, &*behind, 0).await;
+    };
+    // Whichever ends first, and only the body does.
+    futures::future::select(std::pin::pin!(body), std::pin::pin!(cache.keep_to_limit())).await;
+    drop(cache);
+    StoredCache::open(storage.reopen().await, 0).await;
+    assert_eq!(behind.list().await.unwrap(), [], "nothing is left of a cache that is switched off, not even its order");
+}
+
+/// Waits until the cache and what is stored have come down to `bytes`.
+async fn until_held(cache: &StoredCache, behind: &dyn Storage, bytes: u64) {
+    loop {
+        let entries = behind.list().await.unwrap();
+        let blobs = entries.into_iter().filter(|entry| entry.name != "order");
+        if cache.held() == bytes && blobs.map(|entry| entry.len).sum::<u64>() == bytes {
+            return;
+        }
+        // A storage in memory never waits, and the cache needs its turn.
+        let mut waited = false;
+        poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
 }
 
 async fn damaged_and_missing_entries_are_misses(storage: &impl Reopen) {

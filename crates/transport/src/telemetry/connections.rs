@@ -110,7 +110,7 @@ pub struct Connection {
     pub sent_rate: u64,
     /// What the last ping took: path, queues and the peer's attention.
     pub round_trip: Option<Duration>,
-    /// What the transport's own acknowledgements take: the path alone.
+    /// What the transport's own acknowledgements take, smoothed: the path, and how long the peer holds one back.
     pub path_round_trip: Option<Duration>,
     /// Pieces of data that the transport sent once more.
     pub retransmissions: Option<u64>,

@@ -44,6 +44,12 @@ pub const SEND_WINDOW_PER_MS: usize = 32 * 1024;
 /// Writers that found the window full are woken when this much is free: two frames, so that they do not take turns at every
 /// acknowledgement.
 pub const SEND_WINDOW_WAKE: usize = 2 * MAX_FRAME_LEN;
+/// Bytes written that SCTP's congestion window does not let go yet, over all streams of a native side's connection. Whatever
+/// is written next waits behind them, so they are as few as keep SCTP busy from one acknowledgement to the next.
+pub const MAX_UNSENT: usize = 64 * 1024;
+/// Bytes of one stream that are taken although others have filled the window: a small message and its answer need not take
+/// their turn among bulk. Our protocols' messages other than bulk are smaller.
+pub const RESERVED_PER_STREAM: usize = 4 * 1024;
 /// Bytes a browser may have queued in one data channel before writes wait.
 pub const MAX_BROWSER_BUFFERED: u32 = 256 * 1024;
 /// Queued bytes at which a browser's waiting writer continues: half, so that the channel never runs dry meanwhile.
@@ -95,4 +101,5 @@ pub const MAX_QUEUED_DATAGRAMS: usize = 512;
 const _: () = assert!(V2_HEAD_START.as_secs() < HANDSHAKE_TIMEOUT.as_secs());
 const _: () = assert!(MAX_UNREAD_PER_STREAM < MAX_UNREAD_PER_CONNECTION);
 const _: () = assert!(SEND_WINDOW_WAKE < MIN_SEND_WINDOW && MIN_SEND_WINDOW <= MAX_SEND_WINDOW);
+const _: () = assert!(SEND_WINDOW_WAKE < MAX_UNSENT && RESERVED_PER_STREAM < MAX_FRAME_LEN);
 const _: () = assert!(MAX_FRAME_LEN < MAX_UNREAD_PER_STREAM);

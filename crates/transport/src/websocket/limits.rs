@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Largest WebSocket message read, bytes. Writers send Noise frames, 64 KiB and a little each; twice that leaves room for
-/// implementations that join two.
-pub const MAX_MESSAGE_LEN: usize = 128 * 1024;
+/// Largest WebSocket message read, bytes. Writers send Noise frames, 64 KiB and a little each, and under load rust-libp2p
+/// joins what it has gathered, just below 128 KiB, and one frame more.
+pub const MAX_MESSAGE_LEN: usize = 256 * 1024;
 
 /// Most bytes in one message written, so that it fits what every implementation reads.
 pub const MAX_WRITE_LEN: usize = 64 * 1024;

@@ -6,7 +6,7 @@ use libp2p::{
     PeerId, Transport as _,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identity::Keypair,
-    noise, tcp,
+    noise,
 };
 use libp2p_websocket as websocket;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
@@ -15,6 +15,7 @@ use super::{
     limits::{HANDSHAKE_TIMEOUT, MAX_MESSAGE_LEN},
     yamux_config,
 };
+use crate::tcp;
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +83,7 @@ pub fn transport(identity: &Keypair, tls: Option<Tls>) -> Boxed<(PeerId, StreamM
 }
 
 fn within(handshake: Duration, identity: &Keypair, tls: Option<Tls>) -> Boxed<(PeerId, StreamMuxerBox)> {
-    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-    let mut websocket = websocket::Config::new(tcp);
+    let mut websocket = websocket::Config::new(tcp::transport());
     websocket.set_max_data_size(MAX_MESSAGE_LEN);
     if let Some(Tls(config)) = tls {
         websocket.set_tls_config(config);

@@ -58,6 +58,14 @@ mod tests {
         assert_eq!(settled(u32::MAX), MAX_SEND_QUEUE);
     }
 
+    /// What waits ahead of a small message: eight looks' worth at most, or the least that is queued.
+    #[test]
+    fn the_queue_is_as_short_as_the_network_is_slow() {
+        for drain in (100..1_000_000).step_by(997) {
+            assert!(settled(drain) <= MIN_SEND_QUEUE.max(8 * drain), "{} at {drain}", settled(drain));
+        }
+    }
+
     #[test]
     fn a_full_queue_has_no_room() {
         let queue = SendQueue::new();

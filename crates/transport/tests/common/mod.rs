@@ -1,5 +1,5 @@
 //! Pipes and blobs for the tests of blob transfers.
-#![allow(unreachable_pub, reason = "shared by several test programs")]
+#![allow(unreachable_pub, dead_code, reason = "shared by several test programs, each of which uses its part")]
 
 use std::collections::HashMap;
 

@@ -11,10 +11,11 @@ use libp2p::core::{Transport as _, upgrade};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{Config, NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, noise, ping, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, noise, ping, yamux};
 use shoal_netem::{Conditions, TcpProxy, UdpProxy};
 use shoal_transport::race::Kind;
 use shoal_transport::streams;
+use shoal_transport::tcp;
 use shoal_transport::telemetry::{Connection, End, Telemetry};
 use shoal_transport::{webrtc::native as webrtc, websocket::native as websocket};
 
@@ -124,7 +125,7 @@ fn transport(kind: Kind, key: &Keypair, telemetry: &Telemetry) -> Boxed<(PeerId,
         }
         Kind::WebSocket => telemetry.watching(websocket::transport(key, None)),
         Kind::Tcp => telemetry.watching(
-            tcp::tokio::Transport::new(tcp::Config::default())
+            tcp::transport()
                 .upgrade(upgrade::Version::V1Lazy)
                 .authenticate(noise::Config::new(key).unwrap())
                 .multiplex(yamux::Config::default()),
@@ -182,11 +183,17 @@ impl Proxy {
     }
 }
 
-/// A listener and a dialler over a path, and the path.
-pub async fn connected(kind: Kind, conditions: Conditions) -> (Running, Running, Proxy) {
+/// A listener and a dialler over a path, or straight over loopback.
+pub async fn connected(kind: Kind, path: Option<Conditions>) -> (Running, Running, Option<Proxy>) {
     let (mut listener, mut dialler) = (Node::new(kind), Node::new(kind));
     let address = listener.listen(bind_address(kind)).await;
-    let (proxy, through) = Proxy::to(&address, conditions).await;
+    let (proxy, through) = match path {
+        Some(conditions) => {
+            let (proxy, through) = Proxy::to(&address, conditions).await;
+            (Some(proxy), through)
+        }
+        None => (None, address),
+    };
     dialler.swarm.dial(through.with(Protocol::P2p(listener.peer))).unwrap();
     (listener.run(), dialler.run(), proxy)
 }

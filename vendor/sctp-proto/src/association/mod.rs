@@ -747,6 +747,7 @@ impl Association {
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         let (contents, _) = self.gather_outbound(now);
+        crate::observed::gathered(self.outbound_queue.pending_bytes());
         if contents.is_empty() {
             None
         } else {

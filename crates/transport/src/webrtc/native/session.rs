@@ -29,7 +29,7 @@ use crate::webrtc::credentials::{self, Credentials, Version};
 use crate::webrtc::fingerprint::Fingerprint;
 use crate::webrtc::limits::{
     HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, MAX_FRAME_LEN, MAX_SEND_WINDOW, MAX_STREAMS, MAX_UNREAD_PER_CONNECTION,
-    SEND_WINDOW_WAKE,
+    MAX_UNSENT, RESERVED_PER_STREAM, SEND_WINDOW_WAKE,
 };
 
 /// What [`Session::poll_output`] gives.
@@ -65,6 +65,8 @@ pub(super) struct Session {
     /// Some writer found the send window full.
     pub(super) send_blocked: bool,
     pub(super) send_window: SendWindow,
+    /// Bytes written that SCTP has not sent yet.
+    pub(super) unsent: usize,
     pub(super) path: Arc<PathFigures>,
     dialler: bool,
     local: SocketAddr,
@@ -141,7 +143,7 @@ impl Session {
             .set_dtls_cert(certificate.dtls())
             .set_ice_lite(!dialler)
             .set_fingerprint_verification(dialler)
-            .set_sctp_max_buffered_amount(MAX_SEND_WINDOW + SEND_WINDOW_WAKE)
+            .set_sctp_max_buffered_amount(MAX_BUFFERED)
             .clear_codecs();
         if let Some(own) = own {
             config = config.set_local_ice_credentials(own);
@@ -166,6 +168,7 @@ impl Session {
             needs_flush: false,
             send_blocked: false,
             send_window: SendWindow::default(),
+            unsent: 0,
             path: Arc::default(),
             dialler,
             local,
@@ -320,7 +323,9 @@ impl Session {
         }
         let in_flight = self.in_flight();
         self.send_window.observe(now, in_flight);
-        if self.send_blocked && in_flight + SEND_WINDOW_WAKE <= self.send_window.limit() {
+        let has_room =
+            in_flight + SEND_WINDOW_WAKE <= self.send_window.limit() && self.unsent + SEND_WINDOW_WAKE <= MAX_UNSENT;
+        if self.send_blocked && has_room {
             self.send_blocked = false;
             self.needs_flush |= self.streams.values().any(|stream| stream.core.next_control().is_some());
             self.streams.values_mut().for_each(Stream::wake_writer);
@@ -328,8 +333,9 @@ impl Session {
     }
 
     /// Takes what SCTP has seen of the path within the call into str0m just made.
-    fn observe_path(&self) {
-        let Observed { retransmitted_chunks, round_trip } = sctp_proto::take_observed();
+    fn observe_path(&mut self) {
+        let Observed { retransmitted_chunks, round_trip, unsent_bytes } = sctp_proto::take_observed();
+        self.unsent = unsent_bytes.unwrap_or(self.unsent);
         if retransmitted_chunks > 0 {
             self.path.retransmitted(retransmitted_chunks);
         }
@@ -458,6 +464,9 @@ impl Session {
         wake(&mut self.state_waker);
     }
 }
+
+/// What SCTP may hold: the window, a frame or two beyond it, and every stream's reserve.
+const MAX_BUFFERED: usize = MAX_SEND_WINDOW + SEND_WINDOW_WAKE + MAX_STREAMS * RESERVED_PER_STREAM;
 
 /// Credentials of this side; without any, str0m invents them.
 enum Side {

@@ -9,7 +9,7 @@ use str0m::{Rtc, RtcError};
 
 use super::session::{Session, wake};
 use crate::webrtc::frame;
-use crate::webrtc::limits::FIN_ACK_TIMEOUT;
+use crate::webrtc::limits::{FIN_ACK_TIMEOUT, FRAME_OVERHEAD, MAX_UNSENT, RESERVED_PER_STREAM};
 use crate::webrtc::stream_core::{ReadOutcome, StreamCore};
 
 /// A stream and who waits for it.
@@ -122,14 +122,16 @@ impl Session {
         }
     }
 
-    /// Writes one frame of `buf`; pending while the channel is opening or the send window full.
+    /// Writes one frame of `buf`; pending while the channel is opening, or the send window full and `buf` beyond the stream's
+    /// reserve.
     pub(super) fn poll_write(&mut self, id: ChannelId, cx: &Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let Some(stream) = self.streams.get(&id) else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         stream.core.check_writable()?;
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let written = if self.has_room() { self.write_frame(id, buf) } else { Ok(None) };
+        let written =
+            if self.has_room() || self.is_reserved(id, buf.len()) { self.write_frame(id, buf) } else { Ok(None) };
         let stream = self.streams.get_mut(&id).expect("present above");
         match written {
             Ok(Some(taken)) => Poll::Ready(Ok(taken)),
@@ -145,8 +147,15 @@ impl Session {
     }
 
     fn has_room(&mut self) -> bool {
-        self.send_blocked = self.send_blocked || self.in_flight() >= self.send_window.limit();
+        self.send_blocked =
+            self.send_blocked || self.unsent >= MAX_UNSENT || self.in_flight() >= self.send_window.limit();
         !self.send_blocked
+    }
+
+    /// Whether the stream has so little in flight that a message of `len` bytes may go ahead of who waits.
+    fn is_reserved(&mut self, id: ChannelId, len: usize) -> bool {
+        let Some(mut channel) = self.rtc.channel(id) else { return false };
+        len + FRAME_OVERHEAD + channel.buffered_amount() <= RESERVED_PER_STREAM
     }
 
     /// `None` if the channel is not open yet or takes nothing now.
@@ -158,6 +167,7 @@ impl Session {
             return Ok(None);
         }
         self.send_window.wrote(Instant::now(), frame.len());
+        self.unsent += frame.len();
         Ok(Some(taken))
     }
 
