@@ -1,8 +1,9 @@
 //! The worker: connects to a relay, takes leases, computes units, proves what it did and keeps the receipts.
 //!
-//! One future does everything, on tokio and in a tab alike: [`Worker::run`]. What differs between machines comes in
-//! from outside: time and tasks ([`Platform`]), the libp2p transport, and the device that computes tolerant units
-//! ([`Devices`]). What happens goes out as [`Event`]s. A [`WorkerHandle`] pauses, throttles and stops it.
+//! One future does everything, on tokio and in a tab alike: [`Worker::run`]; [`Worker::visit`] has a session without work.
+//! What differs between machines comes in from outside: time and tasks ([`Platform`]), the libp2p transport, the device that
+//! computes tolerant units ([`Devices`]), storage, and a client of HTTP. What happens goes out as [`Event`]s. A
+//! [`WorkerHandle`] pauses, throttles, limits and stops it, and tells how it is connected.
 //!
 //! Left out on purpose: consent, storing keys and showing anything (the shells' business), and every decision about
 //! who gets which unit (the relay's).

@@ -1,4 +1,5 @@
-//! libp2p transports between browser tabs and relays: webrtc-direct, WebSocket where UDP is blocked, and their race.
+//! libp2p transports between browser tabs and relays: webrtc-direct, WebSocket where UDP is blocked, TCP for native nodes,
+//! and their race; telemetry of their connections; and the transfer of blobs over their streams.
 
 pub mod blob;
 pub mod framed;

@@ -13,6 +13,7 @@ pub mod frame;
 pub mod ids;
 pub mod job;
 pub mod limits;
+pub mod source;
 pub mod unit;
 pub mod version;
 

@@ -8,6 +8,7 @@ use std::{fmt, net::IpAddr};
 use shoal_wire::{
     ids::BlobId,
     limits::{MAX_BLOB_SOURCE_LEN, MAX_BLOB_SOURCES},
+    source::is_source_url,
 };
 use url::{Host, Url};
 
@@ -54,7 +55,9 @@ pub enum TemplateFault {
     #[error("only printable ASCII, without spaces and backslashes, is allowed")]
     Character,
     /// Plain HTTP or something else.
-    #[error("only https is allowed, and http to a loopback address with a port where the whole relay is on loopback")]
+    #[error(
+        "only https is allowed, and http to a port of 127.0.0.1, [::1] or localhost where the whole relay is on loopback"
+    )]
     Scheme,
     /// User or password.
     #[error("credentials would be told to every worker; none are allowed")]
@@ -102,7 +105,6 @@ impl SourceTemplate {
             return Err(TemplateFault::TooLong { len: filled.len() });
         }
         let url = Url::parse(&filled)?;
-        // Parsers forgive much that workers do not: the scheme must stand there as they look for it.
         let secure = text.starts_with("https://");
         if !secure && !text.starts_with("http://") {
             return Err(TemplateFault::Scheme);
@@ -121,8 +123,10 @@ impl SourceTemplate {
         match (secure, loopback) {
             (false, false) => return Err(TemplateFault::Scheme),
             (_, true) if !on_loopback => return Err(TemplateFault::Loopback),
-            (false, true) if url.port().is_none() => return Err(TemplateFault::Scheme),
             _ => {}
+        }
+        if !is_source_url(&filled, on_loopback) {
+            return Err(TemplateFault::Scheme);
         }
         Ok(Self { text: text.to_owned(), origin: url.origin().ascii_serialization(), loopback })
     }

@@ -43,8 +43,8 @@ const MAX_CONNECTIONS_PER_PEER: u32 = 2;
 /// How long a connection without streams stays: a worker that reopens its session needs a moment.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often rates are measured; they are differences over at least two seconds.
-const RATE_TICK: Duration = Duration::from_secs(2);
+/// How often rates are looked at; each is measured over two seconds at least.
+const RATE_TICK: Duration = Duration::from_secs(1);
 
 /// How long listening may take to begin: binding sockets is immediate.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -21,7 +21,7 @@ pub(crate) enum Act {
     Stalled,
 }
 
-/// Half of the connections are ordinary sessions, the others each one kind of trouble.
+/// Four connections of ten are ordinary sessions, the others each one kind of trouble.
 const CAST: [Act; 10] = [
     Act::Idle,
     Act::Idle,

@@ -4,10 +4,10 @@ use std::{ops::Range, rc::Rc, time::Duration};
 
 use futures::StreamExt as _;
 use shoal_transport::blob::{Claim, FetchError, GroupHashes, Throttle};
-use shoal_wire::limits::BLOB_GROUP_LEN;
+use shoal_wire::{limits::BLOB_GROUP_LEN, source::is_source_url};
 
 use crate::{
-    http::{HttpBody, HttpClient, HttpError, is_source_url},
+    http::{HttpBody, HttpClient, HttpError},
     limits::{MAX_SOURCE_FAULTS, MIN_SOURCE_RATE, SOURCE_PATIENCE},
     platform::{Platform, timeout},
 };

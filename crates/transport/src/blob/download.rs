@@ -64,7 +64,7 @@ impl Download {
         Self { id, window: MAX_BLOB_CREDIT, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Lets each sender have at most `window` bytes in flight, 1 to [`MAX_BLOB_CREDIT`].
+    /// Lets each sender have at most `window` bytes in flight, at least 1. It has no more than half a mebibyte in any case.
     #[must_use]
     pub fn with_window(mut self, window: u64) -> Self {
         self.window = window.clamp(1, MAX_BLOB_CREDIT);

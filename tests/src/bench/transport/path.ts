@@ -17,7 +17,7 @@ const MIB = 1024 * 1024;
 
 /**
  * No proxy. The warm-up lasts until slow start has ended with the first loss, which over loopback is a burst that overflows a
- * socket and costs a retransmission timeout of a second. A bench that measured that would measure whose burst was lost.
+ * socket and costs a retransmission timeout. A bench that measured that would measure whose burst was lost.
  */
 export const DIRECT: Path = {
   name: 'direct',
