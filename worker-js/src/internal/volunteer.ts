@@ -26,7 +26,7 @@ export interface Surroundings {
   readonly store: KeyValueStore;
   readonly now: () => number;
   readonly clearCache: () => Promise<void>;
-  readonly startEngine: (options: VolunteerOptions, host: EngineHost) => Promise<Engine>;
+  readonly startEngine: (options: VolunteerOptions, host: EngineHost) => Promise<Engine | null>;
 }
 
 /** A volunteer that does nothing until `start`. */
@@ -105,6 +105,7 @@ export class PageVolunteer implements Volunteer {
           isWanted: current,
         },
       );
+      if (engine === null) return;
       if (current()) {
         this.#engine = engine;
         engine.setPower(this.#power);
