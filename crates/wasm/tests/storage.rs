@@ -6,8 +6,8 @@
 #[path = "../../node/tests/storage_body/mod.rs"]
 mod storage_body;
 
-use js_sys::{Object, Reflect};
-use shoal_node::{Storage, StorageError, StoredCache};
+use js_sys::{Function, Object, Reflect};
+use shoal_node::{Storage, StorageEntry, StorageError, StoredCache};
 use shoal_wasm::{OpfsStorage, quota};
 use shoal_wire::ids::BlobId;
 use storage_body::Reopen;
@@ -40,6 +40,31 @@ async fn lock(folder: &str, name: &str) -> FileSystemSyncAccessHandle {
     let folder: FileSystemDirectoryHandle = folder.unchecked_into();
     let file: FileSystemFileHandle = JsFuture::from(folder.get_file_handle(name)).await.unwrap().unchecked_into();
     JsFuture::from(file.create_sync_access_handle()).await.unwrap().unchecked_into()
+}
+
+/// A method of file handles, replaced until this is dropped. The new one finds the old one as `original`.
+struct Replaced {
+    prototype: Object,
+    method: &'static str,
+    original: JsValue,
+}
+
+impl Replaced {
+    fn new(method: &'static str, body: &str) -> Self {
+        let class = Reflect::get(&js_sys::global(), &"FileSystemFileHandle".into()).unwrap();
+        let prototype: Object = Reflect::get(&class, &"prototype".into()).unwrap().unchecked_into();
+        let original = Reflect::get(&prototype, &method.into()).unwrap();
+        let make = Function::new_with_args("original", &format!("return function () {{ {body} }}"));
+        let made = make.call1(&JsValue::NULL, &original).unwrap();
+        Reflect::set(&prototype, &method.into(), &made).unwrap();
+        Self { prototype, method, original }
+    }
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        let _ = Reflect::set(&self.prototype, &self.method.into(), &self.original);
+    }
 }
 
 #[wasm_bindgen_test]
@@ -81,7 +106,27 @@ async fn a_write_that_is_given_up_lets_go_of_its_entry() {
         assert!(futures::poll!(&mut write).is_pending());
     }
     drop(write);
+    storage.write("b", b"next").await.unwrap();
+    let entries = storage.list().await.unwrap();
+    assert_eq!(entries, [StorageEntry { name: "b".to_owned(), len: 4 }], "nobody counts what nobody waited for");
     storage.write("a", b"whole").await.unwrap();
+    assert_eq!(storage.read("a", 9).await, Ok(Some(b"whole".to_vec())));
+}
+
+#[wasm_bindgen_test]
+async fn a_write_that_is_given_up_while_its_entry_is_being_locked_lets_go_of_it() {
+    let storage = Folder("given-up-early").reopen().await;
+    let locking = || Reflect::get(&js_sys::global(), &"locking".into()).unwrap().is_truthy();
+    let body = "globalThis.locking = true; return original.call(this);";
+    let replaced = Replaced::new("createSyncAccessHandle", body);
+    let mut write = storage.write("a", b"given up");
+    assert!(futures::poll!(&mut write).is_pending());
+    while !locking() {
+        storage.list().await.unwrap();
+        assert!(futures::poll!(&mut write).is_pending());
+    }
+    drop((write, replaced));
+    assert_eq!(storage.write("a", b"whole").await, Ok(()));
     assert_eq!(storage.read("a", 9).await, Ok(Some(b"whole".to_vec())));
 }
 
