@@ -23,7 +23,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
     File, FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions, FileSystemGetFileOptions,
     FileSystemHandle, FileSystemHandleKind, FileSystemReadWriteOptions, FileSystemSyncAccessHandle, StorageEstimate,
-    StorageManager,
+    StorageManager, console,
 };
 
 use crate::platform::BrowserPlatform;
@@ -75,7 +75,10 @@ impl Folder {
             match settled::<File>(handle.unchecked_ref::<FileSystemFileHandle>().get_file()).await {
                 Ok(file) => entries.push(StorageEntry { name: handle.name(), len: file.size() as u64 }),
                 Err(thrown) if thrown.is_gone() => {}
-                Err(thrown) => return Err(thrown),
+                // One that cannot be opened must not hide the others, which would be counted by nobody.
+                Err(thrown) => {
+                    console::warn_2(&format!("shoal: {} is left out of the cache:", handle.name()).into(), &thrown.0);
+                }
             }
         }
     }

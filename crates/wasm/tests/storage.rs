@@ -131,6 +131,20 @@ async fn a_write_that_is_given_up_while_its_entry_is_being_locked_lets_go_of_it(
 }
 
 #[wasm_bindgen_test]
+async fn an_entry_that_cannot_be_opened_hides_no_other() {
+    let storage = Folder("unreadable").reopen().await;
+    for name in ["a", "unreadable", "z"] {
+        storage.write(name, b"1234").await.unwrap();
+    }
+    let body = "if (this.name !== 'unreadable') return original.call(this);
+        return Promise.reject(new DOMException('', 'NotReadableError'));";
+    let _replaced = Replaced::new("getFile", body);
+    let mut entries = storage.list().await.unwrap();
+    entries.sort();
+    assert_eq!(entries, ["a", "z"].map(|name| StorageEntry { name: name.to_owned(), len: 4 }));
+}
+
+#[wasm_bindgen_test]
 async fn a_folder_that_the_browser_takes_away_is_made_anew() {
     let storage = Folder("evicted").reopen().await;
     storage.write("a", b"first").await.unwrap();
