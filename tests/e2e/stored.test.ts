@@ -232,7 +232,7 @@ test('what is stored is shown and cleared from the page, while it works too', as
   const shown = tab.page.locator('[data-value="stored"]');
   const job = await swarm.api.submit(await digitsJob(swarm.api, { ...TRAINING, rounds: 1 }, ALONE));
   await swarm.finished(job);
-  await until('the page shows it', 20_000, () => shown.innerText(), (text) => /^[\d.]+\s(KB|MB)$/.test(text));
+  await until('the page shows it', 20_000, () => shown.innerText(), (text) => /^[\d.]+\s(KiB|MiB)$/.test(text));
 
   await tab.page.getByRole('button', { name: 'Clear' }).click();
   await until('the page shows that it is gone', 20_000, () => shown.innerText(), (text) => text === 'nothing');
@@ -245,7 +245,7 @@ test('what is stored is shown and cleared from the page, while it works too', as
   await tab.page.getByRole('radio', { name: 'Nothing' }).check();
   await until('nothing is kept', 20_000, () => storedBlobs(tab.page), (blobs) => blobs.length === 0);
 
-  await tab.page.getByRole('radio', { name: '128 MB' }).check();
+  await tab.page.getByRole('radio', { name: '128 MiB' }).check();
   const last = await swarm.api.submit(await digitsJob(swarm.api, { ...TRAINING, rounds: 1, seed: 3 }, ALONE));
   await swarm.finished(last);
   assert.ok((await storedBlobs(tab.page)).length > 0, 'the new limit holds at once');
