@@ -4,10 +4,9 @@
 //! An entry is a file. Reading takes a snapshot, which no lock hinders. Writing takes a sync access handle, which every
 //! browser that can run us has, and which is exclusive: of two tabs that write one entry, the second gives up. A write
 //! that began ends by itself, waited for or not: a handle that arrives when nobody is left to close it would lock its
-//! file. What nobody waited for is removed, because nobody would count it. Files are written in place, so a tab that is
-//! killed meanwhile leaves a damaged entry; the cache hashes whatever it reads. The browser may take files away at any
-//! time, and the folder with them, which is then made anew. Nobody is asked to let it stay
-//! (`navigator.storage.persist`): everything here can be fetched again.
+//! file. Files are written in place, so a tab that is killed meanwhile leaves a damaged entry; the cache hashes whatever
+//! it reads. The browser may take files away at any time, and the folder with them, which is then made anew. Nobody is
+//! asked to let it stay (`navigator.storage.persist`): everything here can be fetched again.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -107,17 +106,14 @@ impl Folder {
     }
 
     /// Never to be dropped before its end.
-    async fn write_file(&self, name: &str, bytes: &Uint8Array, waiting: &Waiting) -> Result<(), StorageError> {
+    async fn write_file(&self, name: &str, bytes: &Uint8Array) -> Result<(), StorageError> {
         let _turn = self.writing.lock().await;
-        if waiting.is_canceled() {
-            return Ok(());
-        }
         let handle = self.create_anew(name).await?;
         let access = settled(handle.create_sync_access_handle()).await.map_err(|thrown| thrown.refused("lock"))?;
         let access = Access(access);
         let written = access.replace(bytes, &self.platform).await;
-        if written.is_err() || waiting.is_canceled() {
-            // What is there takes room that is missing, or that nobody counts.
+        if written.is_err() {
+            // What is there takes room that is missing.
             let _ = access.0.truncate_with_u32(0);
             drop(access);
             let _ = JsFuture::from(self.handle().remove_entry(name)).await;
@@ -162,11 +158,10 @@ impl Storage for OpfsStorage {
             let (folder, name) = (self.0.clone(), name.to_owned());
             // A copy for the task, outside this module's memory, which never shrinks.
             let bytes = Uint8Array::from(bytes);
-            let (waiting, written) = oneshot::channel();
+            let (ended, written) = oneshot::channel();
             spawn_local(async move {
-                let result = folder.write_file(&name, &bytes, &waiting).await;
-                // Whoever waited may have gone away.
-                let _ = waiting.send(result);
+                // Whoever waits may go away.
+                let _ = ended.send(folder.write_file(&name, &bytes).await);
             });
             written.await.expect("a task of this thread runs to its end")
         }
@@ -184,9 +179,6 @@ impl Storage for OpfsStorage {
         .boxed_local()
     }
 }
-
-/// Whoever waits for a write.
-type Waiting = oneshot::Sender<Result<(), StorageError>>;
 
 /// How much this origin may store by all means together, bytes; `None` where the browser does not say.
 pub async fn quota() -> Option<u64> {
