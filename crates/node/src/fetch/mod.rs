@@ -140,6 +140,10 @@ impl<P: Platform> Fetcher<P> {
             let bytes = transfer.run().await?;
             let took = self.platform.now().saturating_sub(begun);
             self.transfers.finished(&wanted.id);
+            // A piece that is just being kept: the storage may have locked something for it, which nobody else would unlock.
+            if !transfer.saving.is_terminated() {
+                (&mut transfer.saving).await;
+            }
             // Groups were verified as they came, but kept pieces only by a hash that whoever changed them could change too.
             if !download.has_restored() || BlobId::of(&bytes) == wanted.id {
                 self.cache.put(wanted.id, bytes.clone()).await;
