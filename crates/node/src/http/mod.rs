@@ -25,6 +25,9 @@ pub enum HttpError {
     /// No answer.
     #[error("no answer: {0}")]
     NoAnswer(String),
+    /// What was named is not a URL.
+    #[error("not a URL")]
+    Malformed,
     /// Not 206: the server has no such file, or does not serve ranges.
     #[error("status {0}")]
     Status(u16),
