@@ -17,7 +17,7 @@ pub use native::NativeHttp;
 #[cfg(not(target_arch = "wasm32"))]
 pub use reach::Reach;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use reach::is_public;
+pub(crate) use reach::is_near;
 
 /// Why an HTTP request gave no bytes, or not all of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
