@@ -4,7 +4,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::{FromRequest as _, Path, Request, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
     response::Response,
 };
 use shoal_wire::{
@@ -46,11 +46,12 @@ pub(super) async fn put_blob(State(app): State<App>, request: Request) -> Result
 pub(super) async fn get_blob(
     State(app): State<App>,
     Path(id): Path<String>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let id: BlobId = id.parse()?;
     let blob = app.context.hashed.get(id).await?.ok_or(Failure::UnknownBlob(id))?;
-    Ok(range::answer(&id, blob.bytes(), &headers))
+    Ok(range::answer(&id, blob.bytes(), &method, &headers))
 }
 
 pub(super) fn body_failure(rejection: &BytesRejection) -> Failure {
