@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest as _, Path, Request, State, rejection::BytesRejection},
     http::{HeaderMap, Method, StatusCode},
     response::Response,
@@ -12,7 +12,7 @@ use shoal_wire::{
     ids::BlobId,
 };
 
-use super::{App, Failure, MAX_UPLOADS, range};
+use super::{App, Failure, MAX_DOWNLOADS, MAX_UPLOADS, range};
 
 /// Upload a blob
 ///
@@ -50,8 +50,19 @@ pub(super) async fn get_blob(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let id: BlobId = id.parse()?;
-    let blob = app.context.hashed.get(id).await?.ok_or(Failure::UnknownBlob(id))?;
-    Ok(range::answer(&id, blob.bytes(), &method, &headers))
+    let blobs = &app.context.public_blobs;
+    let len = blobs.len(id).await?.ok_or(Failure::UnknownBlob(id))?;
+    let tag = range::tag(&id);
+    let wanted = range::wanted(&method, &headers, &tag, len);
+    let body = match wanted.bytes(len).filter(|_| method == Method::GET) {
+        Some(bytes) => {
+            let busy = Failure::Busy { what: "downloads", limit: MAX_DOWNLOADS };
+            let _permit = app.downloads.try_acquire().map_err(|_| busy)?;
+            Body::from_stream(blobs.read(id, bytes).await?.ok_or(Failure::UnknownBlob(id))?)
+        }
+        None => Body::empty(),
+    };
+    Ok(range::answer(&tag, len, &wanted, body))
 }
 
 pub(super) fn body_failure(rejection: &BytesRejection) -> Failure {

@@ -38,6 +38,8 @@ pub struct App {
     pub(crate) submitting: Arc<Mutex<()>>,
     /// Uploads at once.
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
+    /// Requests for a blob's bytes that wait for the disk.
+    pub(crate) downloads: Arc<tokio::sync::Semaphore>,
     /// Event streams at once.
     pub(crate) watchers: Arc<tokio::sync::Semaphore>,
     /// Changes when the relay stops: event streams end then.
@@ -46,6 +48,10 @@ pub struct App {
 
 /// Uploads held in memory at once, of up to [`MAX_BLOB_LEN`] each.
 const MAX_UPLOADS: usize = 4;
+
+/// Requests for blobs' bytes that wait until the blob is hashed, at the first time, and opened. Sending is not counted: a
+/// slow client holds no more than a chunk.
+const MAX_DOWNLOADS: usize = 64;
 
 /// Event streams open at once: consumers and consoles, not volunteers.
 const MAX_WATCHERS: usize = 1000;
@@ -60,8 +66,9 @@ impl App {
     ) -> Self {
         let submitting = Arc::default();
         let uploads = Arc::new(tokio::sync::Semaphore::new(MAX_UPLOADS));
+        let downloads = Arc::new(tokio::sync::Semaphore::new(MAX_DOWNLOADS));
         let watchers = Arc::new(tokio::sync::Semaphore::new(MAX_WATCHERS));
-        Self { context, engine, book, submitting, uploads, watchers, stop }
+        Self { context, engine, book, submitting, uploads, downloads, watchers, stop }
     }
 }
 

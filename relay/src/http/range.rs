@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use axum::{
-    body::Bytes,
+    body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -16,7 +16,7 @@ use tower_http::cors::{Any, CorsLayer};
 
 /// What a request wants of a blob.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Whole,
     Part(Range<u64>),
     /// The client has it.
@@ -25,49 +25,24 @@ enum Wanted {
     Beyond,
 }
 
-/// Answers a request for a blob.
-pub(super) fn answer(id: &BlobId, bytes: &Bytes, method: &Method, request: &HeaderMap) -> Response {
-    let tag = format!("\"{id}\"");
-    let len = bytes.len() as u64;
-    let at = |offset: u64| usize::try_from(offset).expect("within the blob");
-    let mut response = match wanted(method, request, &tag, len) {
-        Wanted::Whole => bytes.clone().into_response(),
-        Wanted::Unchanged => StatusCode::NOT_MODIFIED.into_response(),
-        Wanted::Part(part) => {
-            let place = format!("bytes {}-{}/{len}", part.start, part.end - 1);
-            (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, place)], bytes.slice(at(part.start)..at(part.end)))
-                .into_response()
+impl Wanted {
+    /// The bytes that answer it, of a blob of this length; `None` if there are none to send.
+    pub(super) fn bytes(&self, len: u64) -> Option<Range<u64>> {
+        match self {
+            Self::Whole => Some(0..len),
+            Self::Part(part) => Some(part.clone()),
+            Self::Unchanged | Self::Beyond => None,
         }
-        Wanted::Beyond => {
-            let place = [(header::CONTENT_RANGE, format!("bytes */{len}"))];
-            return (StatusCode::RANGE_NOT_SATISFIABLE, place).into_response();
-        }
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, tag.try_into().expect("hexadecimal digits are ASCII"));
-    for (name, value) in [
-        (header::CONTENT_TYPE, "application/octet-stream"),
-        (header::ACCEPT_RANGES, "bytes"),
-        // Content never changes under its hash.
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-        // A page may embed what it may read.
-        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
     }
-    response
 }
 
-/// Pages of every origin may read blobs: whoever knows the hash may, and no cookie or other right of the visitor counts.
-pub(super) fn cors() -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods([Method::GET, Method::HEAD])
-        .allow_headers([header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH])
-        .expose_headers([header::CONTENT_RANGE, header::CONTENT_LENGTH, header::ACCEPT_RANGES, header::ETAG])
+/// Entity tag of a blob.
+pub(super) fn tag(id: &BlobId) -> String {
+    format!("\"{id}\"")
 }
 
-fn wanted(method: &Method, request: &HeaderMap, tag: &str, len: u64) -> Wanted {
+/// What a request wants of a blob of this length.
+pub(super) fn wanted(method: &Method, request: &HeaderMap, tag: &str, len: u64) -> Wanted {
     let text = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if let Some(known) = text(header::IF_NONE_MATCH)
         && known.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag)
@@ -93,6 +68,46 @@ fn wanted(method: &Method, request: &HeaderMap, tag: &str, len: u64) -> Wanted {
         EndPosition::LastByte => len,
     };
     if start < end { Wanted::Part(start..end) } else { Wanted::Beyond }
+}
+
+/// The answer to a request for a blob of this length; `body` has the bytes, and to HEAD none.
+pub(super) fn answer(tag: &str, len: u64, wanted: &Wanted, body: Body) -> Response {
+    let mut response = match wanted {
+        Wanted::Whole => ([(header::CONTENT_LENGTH, len)], body).into_response(),
+        Wanted::Unchanged => StatusCode::NOT_MODIFIED.into_response(),
+        Wanted::Part(part) => {
+            let place = format!("bytes {}-{}/{len}", part.start, part.end - 1);
+            let headers =
+                [(header::CONTENT_RANGE, place), (header::CONTENT_LENGTH, (part.end - part.start).to_string())];
+            (StatusCode::PARTIAL_CONTENT, headers, body).into_response()
+        }
+        Wanted::Beyond => {
+            let place = [(header::CONTENT_RANGE, format!("bytes */{len}"))];
+            return (StatusCode::RANGE_NOT_SATISFIABLE, place).into_response();
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, tag.parse().expect("hexadecimal digits are ASCII"));
+    for (name, value) in [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::ACCEPT_RANGES, "bytes"),
+        // Content never changes under its hash.
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        // A page may embed what it may read.
+        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Pages of every origin may read blobs: whoever knows the hash may, and no cookie or other right of the visitor counts.
+pub(super) fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH])
+        .expose_headers([header::CONTENT_RANGE, header::CONTENT_LENGTH, header::ACCEPT_RANGES, header::ETAG])
 }
 
 #[cfg(test)]

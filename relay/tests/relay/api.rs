@@ -84,6 +84,26 @@ async fn a_cdn_can_fetch_blobs_and_parts_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_gives_no_bytes_of_a_blob_reads_none() {
+    let relay = TestRelay::start().await;
+    let api = &relay.api;
+    let id = api.put_blob(vec![1; 100_000]).await;
+    // Whoever reads this one fails.
+    let name = id.to_string();
+    std::fs::write(relay.dir.path().join("blobs").join(&name[..2]).join(&name), vec![2; 100_000]).unwrap();
+    let url = api.url(&format!("/v1/blobs/{id}"));
+    let get = |name: &str, value: &str| api.client.get(&url).header(name, value).send();
+
+    let head = api.client.head(&url).send().await.unwrap();
+    assert_eq!((head.status(), &head.headers()["content-length"]), (StatusCode::OK, &"100000".parse().unwrap()));
+    let known = get("if-none-match", &format!("\"{id}\"")).await.unwrap();
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(get("range", "bytes=100000-").await.unwrap().status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(get("range", "bytes=0-0").await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_jobs_are_refused_by_name_and_the_relay_goes_on() {
     let relay = TestRelay::start().await;
     let api = &relay.api;
