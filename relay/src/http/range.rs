@@ -70,8 +70,9 @@ pub(super) fn wanted(method: &Method, request: &HeaderMap, tag: &str, len: u64) 
     if start < end { Wanted::Part(start..end) } else { Wanted::Beyond }
 }
 
-/// The answer to a request for a blob of this length; `body` has the bytes, and to HEAD none.
-pub(super) fn answer(tag: &str, len: u64, wanted: &Wanted, body: Body) -> Response {
+/// The answer to a request for a blob of this length; `body` has the bytes, and to HEAD none. What is `private` may
+/// be read by its asker alone and kept nowhere.
+pub(super) fn answer(tag: &str, len: u64, wanted: &Wanted, body: Body, private: bool) -> Response {
     let mut response = match wanted {
         Wanted::Whole => ([(header::CONTENT_LENGTH, len)], body).into_response(),
         Wanted::Unchanged => StatusCode::NOT_MODIFIED.into_response(),
@@ -88,13 +89,14 @@ pub(super) fn answer(tag: &str, len: u64, wanted: &Wanted, body: Body) -> Respon
     };
     let headers = response.headers_mut();
     headers.insert(header::ETAG, tag.parse().expect("hexadecimal digits are ASCII"));
+    // Content never changes under its hash, and a page may embed what it may read.
+    let (cache, embedding) =
+        if private { ("no-store", "same-origin") } else { ("public, max-age=31536000, immutable", "cross-origin") };
     for (name, value) in [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::ACCEPT_RANGES, "bytes"),
-        // Content never changes under its hash.
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-        // A page may embed what it may read.
-        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+        (header::CACHE_CONTROL, cache),
+        (HeaderName::from_static("cross-origin-resource-policy"), embedding),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

@@ -104,6 +104,30 @@ async fn what_gives_no_bytes_of_a_blob_reads_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn blobs_of_a_private_swarm_are_the_operators() {
+    let relay = TestRelay::start_with(|config| {
+        config.private = true;
+        config.http_addr = "0.0.0.0:0".parse().unwrap();
+    })
+    .await;
+    let api = &relay.api;
+    let token = std::fs::read_to_string(&api.ready.api_token_file).unwrap();
+    let put = api.client.put(api.url("/v1/blobs")).bearer_auth(token.trim()).body("blob").send();
+    assert_eq!(put.await.unwrap().status(), StatusCode::OK);
+    let url = api.url(&format!("/v1/blobs/{}", BlobId::of(b"blob")));
+    for request in [api.client.get(&url), api.client.head(&url)] {
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    }
+    let answer = api.client.get(&url).bearer_auth(token.trim()).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(!answer.headers().contains_key("access-control-allow-origin"));
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    assert_eq!(answer.headers()["cross-origin-resource-policy"], "same-origin");
+    assert_eq!(answer.bytes().await.unwrap(), "blob");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_jobs_are_refused_by_name_and_the_relay_goes_on() {
     let relay = TestRelay::start().await;
     let api = &relay.api;
