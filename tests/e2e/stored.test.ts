@@ -225,6 +225,23 @@ test('a quota that is used up is survived', async () => {
   assert.deepEqual(tab.errors, []);
 });
 
+test('an agreement that is withdrawn in one tab ends the other tab of the site, and nothing is kept', async () => {
+  await using swarm = await Swarm.start();
+  await using profile = new Profile();
+  const context = await profile.start();
+  const other = await Tab.join(context, swarm.relay.link);
+  const job = await swarm.api.submit(await digitsJob(swarm.api, { ...TRAINING, rounds: 1 }, ALONE));
+  await swarm.finished(job);
+  assert.ok((await storedBlobs(other.page)).length > 0);
+
+  const tab = await Tab.open(context, swarm.relay.link);
+  await tab.page.getByRole('button', { name: 'Withdraw' }).click();
+  await until('the other tab has ended', 20_000, () => other.state(), (state) => state === 'idle');
+  await until('nothing is kept', 20_000, () => storedBlobs(other.page), (blobs) => blobs.length === 0);
+  await other.page.getByText('you can withdraw it here at any time').waitFor();
+  assert.deepEqual([...tab.errors, ...other.errors], []);
+});
+
 test('what is stored is shown and cleared from the page, while it works too', async () => {
   await using swarm = await Swarm.start();
   const tab = await swarm.tab();
@@ -232,7 +249,7 @@ test('what is stored is shown and cleared from the page, while it works too', as
   const shown = tab.page.locator('[data-value="stored"]');
   const job = await swarm.api.submit(await digitsJob(swarm.api, { ...TRAINING, rounds: 1 }, ALONE));
   await swarm.finished(job);
-  await until('the page shows it', 20_000, () => shown.innerText(), (text) => /^[\d.]+\s(KB|MB)$/.test(text));
+  await until('the page shows it', 20_000, () => shown.innerText(), (text) => /^[\d.]+\s(KiB|MiB)$/.test(text));
 
   await tab.page.getByRole('button', { name: 'Clear' }).click();
   await until('the page shows that it is gone', 20_000, () => shown.innerText(), (text) => text === 'nothing');
@@ -245,7 +262,7 @@ test('what is stored is shown and cleared from the page, while it works too', as
   await tab.page.getByRole('radio', { name: 'Nothing' }).check();
   await until('nothing is kept', 20_000, () => storedBlobs(tab.page), (blobs) => blobs.length === 0);
 
-  await tab.page.getByRole('radio', { name: '128 MB' }).check();
+  await tab.page.getByRole('radio', { name: '128 MiB' }).check();
   const last = await swarm.api.submit(await digitsJob(swarm.api, { ...TRAINING, rounds: 1, seed: 3 }, ALONE));
   await swarm.finished(last);
   assert.ok((await storedBlobs(tab.page)).length > 0, 'the new limit holds at once');

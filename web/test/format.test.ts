@@ -30,11 +30,11 @@ test('room on a disk keeps three digits at most', () => {
   const cases: [number, string][] = [
     [0, '0 B'],
     [999, '999 B'],
-    [1000, '1 KB'],
-    [1536, '1.5 KB'],
-    [128 * 1024 * 1024, '128 MB'],
-    [2 ** 31, '2 GB'],
-    [12.34 * 1024 * 1024, '12.3 MB'],
+    [1000, '1 KiB'],
+    [1536, '1.5 KiB'],
+    [128 * 1024 * 1024, '128 MiB'],
+    [2 ** 31, '2 GiB'],
+    [12.34 * 1024 * 1024, '12.3 MiB'],
   ];
   for (const [bytes, text] of cases) assert.equal(formatDiskSize(bytes), text.replace(' ', '\u00a0'), String(bytes));
 });

@@ -103,3 +103,15 @@ test('one that went first and did not win is not tried again', () => {
   last.remember('a', 'webrtc', 'websocket');
   assert.equal(last.recall('a'), 'webrtc');
 });
+
+test('what was measured ends with its own day, though the relay is reached every day', () => {
+  const { last, around } = bench();
+  last.remember('a', 'websocket', 'webrtc');
+  last.measured('a', 10_000);
+  assert.equal(last.recall('a'), 'websocket', 'WebRTC did not win');
+  around.now += MEMORY_MS - 1;
+  last.remember('a', 'websocket', 'websocket');
+  last.measured('a', 10_000);
+  around.now += 1;
+  assert.equal(last.recall('a'), 'webrtc', 'it deserves another try');
+});

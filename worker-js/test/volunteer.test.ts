@@ -12,6 +12,7 @@ import type { DataLimits, VolunteerEvent, VolunteerState } from '../src/public/t
 class RecordedEngine implements Engine {
   readonly calls: string[] = [];
   readonly host: EngineHost;
+  stopping: Promise<void> = Promise.resolve();
 
   constructor(host: EngineHost) {
     this.host = host;
@@ -19,6 +20,7 @@ class RecordedEngine implements Engine {
 
   async stop(): Promise<void> {
     this.calls.push('stop');
+    await this.stopping;
   }
 
   setPaused(paused: boolean): void {
@@ -45,6 +47,9 @@ interface Bench {
   readonly events: VolunteerEvent[];
   readonly clock: { now: number };
   readonly cache: { cleared: number };
+  readonly store: MemoryStore;
+  /** Who is told that another tab has changed the agreement. */
+  readonly watching: Set<() => void>;
 }
 
 function bench(gate: Promise<void> = Promise.resolve(), failure?: VolunteerError): Bench {
@@ -52,11 +57,17 @@ function bench(gate: Promise<void> = Promise.resolve(), failure?: VolunteerError
   const events: VolunteerEvent[] = [];
   const clock = { now: 1_700_000_000_000 };
   const cache = { cleared: 0 };
+  const store = new MemoryStore();
+  const watching = new Set<() => void>();
   const volunteer = new PageVolunteer(
     { power: 'gentle' },
     {
-      store: new MemoryStore(),
+      store,
       now: () => clock.now,
+      watchConsent: (listener) => {
+        watching.add(listener);
+        return () => watching.delete(listener);
+      },
       clearCache: async () => {
         cache.cleared += 1;
       },
@@ -70,7 +81,7 @@ function bench(gate: Promise<void> = Promise.resolve(), failure?: VolunteerError
     },
   );
   volunteer.on((event) => events.push(event));
-  return { volunteer, engines, events, clock, cache };
+  return { volunteer, engines, events, clock, cache, store, watching };
 }
 
 const kinds = (events: VolunteerEvent[]): string[] =>
@@ -172,6 +183,43 @@ test('withdrawing consent stops a running volunteer and removes what was stored'
   assert.deepEqual(engines[0]?.calls.at(-1), 'stop');
   assert.equal(cache.cleared, 1);
   assert.equal(volunteer.consent.status().kind, 'missing');
+});
+
+test('withdrawing during a stop waits for it before it removes what was stored', async () => {
+  let open = (): void => undefined;
+  const { volunteer, engines, cache } = bench();
+  volunteer.consent.give();
+  await volunteer.start();
+  const [engine] = engines;
+  assert.ok(engine !== undefined);
+  engine.stopping = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const stopping = volunteer.stop();
+  const withdrawing = volunteer.consent.withdraw();
+  await new Promise(setImmediate);
+  assert.equal(cache.cleared, 0);
+  open();
+  await Promise.all([stopping, withdrawing]);
+  assert.equal(cache.cleared, 1);
+});
+
+test('withdrawing in another tab stops this one and removes what it stored', async () => {
+  const { volunteer, engines, cache, store, watching } = bench();
+  volunteer.consent.give();
+  await volunteer.start();
+  const tell = async (): Promise<void> => {
+    for (const listener of watching) listener();
+    await new Promise(setImmediate);
+  };
+  await tell();
+  assert.equal(volunteer.state.kind, 'starting', 'an agreement that is given anew changes nothing');
+  store.removeItem('shoal.consent');
+  await tell();
+  assert.equal(engines[0]?.calls.at(-1), 'stop');
+  assert.equal(volunteer.state.kind, 'idle');
+  assert.equal(cache.cleared, 1);
+  assert.equal(watching.size, 0, 'a volunteer that does not run has nothing to end');
 });
 
 const UNIT = { unit: 'aa', job: 'bb', round: 1, index: 2, class: 'exact', reference_ops: 5 };

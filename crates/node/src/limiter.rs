@@ -48,7 +48,9 @@ impl<P: Platform> Throttle for Limiter<P> {
         let now = self.platform.now();
         let wait = self.bucket.borrow_mut().as_mut().map_or(Duration::ZERO, |bucket| bucket.take(now, bytes));
         if wait > Duration::ZERO {
+            let mut taken = GiveBack { limiter: self, bytes };
             self.platform.sleep(wait).await;
+            taken.bytes = 0;
         }
     }
 
@@ -60,6 +62,18 @@ impl<P: Platform> Throttle for Limiter<P> {
 
     fn burst(&self) -> u64 {
         self.bucket.borrow().as_ref().map_or(u64::MAX, Bucket::burst)
+    }
+}
+
+/// Whoever stops waiting has not used what was taken.
+struct GiveBack<'a, P: Platform> {
+    limiter: &'a Limiter<P>,
+    bytes: u64,
+}
+
+impl<P: Platform> Drop for GiveBack<'_, P> {
+    fn drop(&mut self) {
+        self.limiter.give_back(self.bytes);
     }
 }
 
@@ -76,11 +90,14 @@ mod tests {
 
     /// A machine whose time passes when somebody sleeps.
     #[derive(Clone, Default)]
-    struct Sleeper(Arc<Mutex<Duration>>);
+    struct Sleeper {
+        now: Arc<Mutex<Duration>>,
+        for_ever: bool,
+    }
 
     impl Platform for Sleeper {
         fn now(&self) -> Duration {
-            *self.0.lock().unwrap()
+            *self.now.lock().unwrap()
         }
 
         fn unix_time_s(&self) -> u64 {
@@ -88,7 +105,10 @@ mod tests {
         }
 
         async fn sleep(&self, duration: Duration) {
-            *self.0.lock().unwrap() += duration;
+            if self.for_ever {
+                std::future::pending().await
+            }
+            *self.now.lock().unwrap() += duration;
         }
 
         async fn yield_now(&self) {}
@@ -112,6 +132,17 @@ mod tests {
         limiter.give_back(10_000);
         limiter.pass(10_000).now_or_never().unwrap();
         assert_eq!(machine.now(), Duration::from_secs(2), "what was not used may pass later");
+    }
+
+    #[test]
+    fn who_stops_waiting_has_used_nothing() {
+        let machine = Sleeper::default();
+        let asleep = Sleeper { for_ever: true, ..machine.clone() };
+        let limiter = Limiter::new(asleep, Some(40_000)).unwrap();
+        limiter.pass(10_000).now_or_never().unwrap();
+        assert_eq!(limiter.pass(40_000).now_or_never(), None, "waits, and is dropped");
+        *machine.now.lock().unwrap() += Duration::from_millis(250);
+        assert_eq!(limiter.pass(10_000).now_or_never(), Some(()));
     }
 
     #[test]

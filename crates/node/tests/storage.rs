@@ -6,7 +6,7 @@ mod storage_body;
 
 use std::{cell::Cell, path::PathBuf, rc::Rc};
 
-use futures::future::{FutureExt as _, LocalBoxFuture, ready};
+use futures::future::{FutureExt as _, LocalBoxFuture, pending, ready};
 use shoal_node::{DiskStorage, MemoryStorage, Storage, StorageEntry, StorageError, StoredCache};
 use shoal_wire::ids::BlobId;
 use storage_body::Reopen;
@@ -110,4 +110,48 @@ async fn a_storage_that_breaks_is_a_cache_that_misses() {
     broken.set(false);
     cache.put(&BlobId::of(&bytes), &bytes).await;
     assert!(cache.get(&BlobId::of(&bytes)).await.is_some(), "it works again when the storage does");
+}
+
+/// Writes, and says so only where it is not `stuck`.
+#[derive(Clone, Default)]
+struct Slow {
+    inner: MemoryStorage,
+    stuck: Rc<Cell<bool>>,
+}
+
+impl Storage for Slow {
+    fn list(&self) -> LocalBoxFuture<'_, Result<Vec<StorageEntry>, StorageError>> {
+        self.inner.list()
+    }
+
+    fn read<'a>(&'a self, name: &'a str, limit: u64) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StorageError>> {
+        self.inner.read(name, limit)
+    }
+
+    fn write<'a>(&'a self, name: &'a str, bytes: &'a [u8]) -> LocalBoxFuture<'a, Result<(), StorageError>> {
+        async move {
+            self.inner.write(name, bytes).await?;
+            if self.stuck.get() { pending().await } else { Ok(()) }
+        }
+        .boxed_local()
+    }
+
+    fn remove<'a>(&'a self, name: &'a str) -> LocalBoxFuture<'a, Result<(), StorageError>> {
+        self.inner.remove(name)
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_counts_though_nobody_waited_for_the_end() {
+    let storage = Slow::default();
+    let cache = StoredCache::open(Box::new(storage.clone()), 100_000).await;
+    let (first, second) = (vec![1; 60_000], vec![2; 60_000]);
+    storage.stuck.set(true);
+    assert!(cache.put(&BlobId::of(&first), &first).now_or_never().is_none());
+    assert_eq!(cache.held(), 60_000);
+    storage.stuck.set(false);
+    cache.put(&BlobId::of(&second), &second).await;
+    assert_eq!(cache.held(), 60_000, "it was evicted like any other");
+    assert!(cache.get(&BlobId::of(&first)).await.is_none());
+    assert!(storage.list().await.unwrap().iter().map(|entry| entry.len).sum::<u64>() < 100_000);
 }

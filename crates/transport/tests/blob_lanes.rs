@@ -148,6 +148,7 @@ async fn pieces_that_were_kept_are_not_fetched_again() {
         let (size, bytes) = first.piece(piece).unwrap();
         assert!(!second.restore(piece, size + 16 * PIECE as u64, &bytes[1..]), "the length must fit");
         assert!(second.restore(piece, size, &bytes));
+        assert!(second.has_restored() && !first.has_restored());
         kept += bytes.len();
     }
     assert_eq!(second.verified_len(), kept as u64);

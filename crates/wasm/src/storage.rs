@@ -2,36 +2,40 @@
 //! handles.
 //!
 //! An entry is a file. Reading takes a snapshot, which no lock hinders. Writing takes a sync access handle, which every
-//! browser that can run us has, and which is exclusive: of two tabs that write one entry, the second gives up. Files are
-//! written in place, so a tab that is killed meanwhile leaves a damaged entry; the cache hashes whatever it reads. The
-//! browser may take files away at any time, and the folder with them, which is then made anew. Nobody is asked to let
-//! it stay (`navigator.storage.persist`): everything here can be fetched again.
+//! browser that can run us has, and which is exclusive: of two tabs that write one entry, the second gives up. A write
+//! that began ends by itself, waited for or not: a handle that arrives when nobody is left to close it would lock its
+//! file. Files are written in place, so a tab that is killed meanwhile leaves a damaged entry; the cache hashes whatever
+//! it reads. The browser may take files away at any time, and the folder with them, which is then made anew. Nobody is
+//! asked to let it stay (`navigator.storage.persist`): everything here can be fetched again.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 use futures::{
+    channel::oneshot,
     future::{FutureExt as _, LocalBoxFuture},
     lock::Mutex,
 };
 use js_sys::{ArrayBuffer, Promise, Reflect, Uint8Array};
 use shoal_node::{Platform as _, Storage, StorageEntry, StorageError};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
     File, FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions, FileSystemGetFileOptions,
     FileSystemHandle, FileSystemHandleKind, FileSystemReadWriteOptions, FileSystemSyncAccessHandle, StorageEstimate,
-    StorageManager,
+    StorageManager, console,
 };
 
 use crate::platform::BrowserPlatform;
 
 /// Written at once, before the event loop gets its turn: some milliseconds on a slow disk.
-const WRITE_LEN: usize = 1024 * 1024;
+const WRITE_LEN: u32 = 1024 * 1024;
 
 /// A folder of entries, one file each.
-pub struct OpfsStorage {
+pub struct OpfsStorage(Rc<Folder>);
+
+struct Folder {
     name: String,
-    folder: RefCell<FileSystemDirectoryHandle>,
+    handle: RefCell<FileSystemDirectoryHandle>,
     /// This worker's own writes must not lock each other out.
     writing: Mutex<()>,
     platform: BrowserPlatform,
@@ -44,17 +48,20 @@ impl OpfsStorage {
     /// There is no private file system here (insecure or opaque origins, private windows of some browsers), or the
     /// browser refuses.
     pub async fn open(name: &str) -> Result<Self, StorageError> {
-        let folder = RefCell::new(open_folder(name).await?);
-        Ok(Self { name: name.to_owned(), folder, writing: Mutex::new(()), platform: BrowserPlatform::new() })
+        let handle = RefCell::new(open_folder(name).await?);
+        let (name, writing, platform) = (name.to_owned(), Mutex::new(()), BrowserPlatform::new());
+        Ok(Self(Rc::new(Folder { name, handle, writing, platform })))
     }
+}
 
-    fn folder(&self) -> FileSystemDirectoryHandle {
-        self.folder.borrow().clone()
+impl Folder {
+    fn handle(&self) -> FileSystemDirectoryHandle {
+        self.handle.borrow().clone()
     }
 
     async fn entries(&self) -> Result<Vec<StorageEntry>, Thrown> {
         let mut entries = Vec::new();
-        let handles = self.folder().values();
+        let handles = self.handle().values();
         loop {
             let next: JsValue = settled(handles.next()?).await?;
             if Reflect::get(&next, &"done".into())?.is_truthy() {
@@ -67,20 +74,23 @@ impl OpfsStorage {
             match settled::<File>(handle.unchecked_ref::<FileSystemFileHandle>().get_file()).await {
                 Ok(file) => entries.push(StorageEntry { name: handle.name(), len: file.size() as u64 }),
                 Err(thrown) if thrown.is_gone() => {}
-                Err(thrown) => return Err(thrown),
+                // One that cannot be opened must not hide the others, which would be counted by nobody.
+                Err(thrown) => {
+                    console::warn_2(&format!("shoal: {} is left out of the cache:", handle.name()).into(), &thrown.0);
+                }
             }
         }
     }
 
     async fn snapshot(&self, name: &str) -> Result<File, Thrown> {
-        let handle: FileSystemFileHandle = settled(self.folder().get_file_handle(name)).await?;
+        let handle: FileSystemFileHandle = settled(self.handle().get_file_handle(name)).await?;
         settled(handle.get_file()).await
     }
 
     async fn create(&self, name: &str) -> Result<FileSystemFileHandle, Thrown> {
         let options = FileSystemGetFileOptions::new();
         options.set_create(true);
-        settled(self.folder().get_file_handle_with_options(name, &options)).await
+        settled(self.handle().get_file_handle_with_options(name, &options)).await
     }
 
     /// Creates the file, and the folder if the browser has taken it away.
@@ -88,14 +98,15 @@ impl OpfsStorage {
         match self.create(name).await {
             Err(thrown) if thrown.is_gone() => {
                 let folder = open_folder(&self.name).await?;
-                self.folder.replace(folder);
+                self.handle.replace(folder);
                 self.create(name).await.map_err(|thrown| thrown.refused("create"))
             }
             created => created.map_err(|thrown| thrown.refused("create")),
         }
     }
 
-    async fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    /// Never to be dropped before its end.
+    async fn write_file(&self, name: &str, bytes: &Uint8Array) -> Result<(), StorageError> {
         let _turn = self.writing.lock().await;
         let handle = self.create_anew(name).await?;
         let access = settled(handle.create_sync_access_handle()).await.map_err(|thrown| thrown.refused("lock"))?;
@@ -105,7 +116,7 @@ impl OpfsStorage {
             // What is there takes room that is missing.
             let _ = access.0.truncate_with_u32(0);
             drop(access);
-            let _ = JsFuture::from(self.folder().remove_entry(name)).await;
+            let _ = JsFuture::from(self.handle().remove_entry(name)).await;
         }
         written
     }
@@ -114,7 +125,7 @@ impl OpfsStorage {
 impl Storage for OpfsStorage {
     fn list(&self) -> LocalBoxFuture<'_, Result<Vec<StorageEntry>, StorageError>> {
         async {
-            match self.entries().await {
+            match self.0.entries().await {
                 Err(thrown) if thrown.is_gone() => Ok(Vec::new()),
                 listed => listed.map_err(|thrown| thrown.refused("list")),
             }
@@ -124,7 +135,7 @@ impl Storage for OpfsStorage {
 
     fn read<'a>(&'a self, name: &'a str, limit: u64) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StorageError>> {
         async move {
-            let file = match self.snapshot(name).await {
+            let file = match self.0.snapshot(name).await {
                 Err(thrown) if thrown.is_gone() => return Ok(None),
                 opened => opened.map_err(|thrown| thrown.refused("open"))?,
             };
@@ -143,13 +154,24 @@ impl Storage for OpfsStorage {
     }
 
     fn write<'a>(&'a self, name: &'a str, bytes: &'a [u8]) -> LocalBoxFuture<'a, Result<(), StorageError>> {
-        self.write_file(name, bytes).boxed_local()
+        async move {
+            let (folder, name) = (self.0.clone(), name.to_owned());
+            // A copy for the task, outside this module's memory, which never shrinks.
+            let bytes = Uint8Array::from(bytes);
+            let (ended, written) = oneshot::channel();
+            spawn_local(async move {
+                // Whoever waits may go away.
+                let _ = ended.send(folder.write_file(&name, &bytes).await);
+            });
+            written.await.expect("a task of this thread runs to its end")
+        }
+        .boxed_local()
     }
 
     fn remove<'a>(&'a self, name: &'a str) -> LocalBoxFuture<'a, Result<(), StorageError>> {
         async move {
-            let _turn = self.writing.lock().await;
-            match settled::<JsValue>(self.folder().remove_entry(name)).await {
+            let _turn = self.0.writing.lock().await;
+            match settled::<JsValue>(self.0.handle().remove_entry(name)).await {
                 Err(thrown) if !thrown.is_gone() => Err(thrown.refused("remove")),
                 _ => Ok(()),
             }
@@ -168,25 +190,24 @@ pub async fn quota() -> Option<u64> {
 struct Access(FileSystemSyncAccessHandle);
 
 impl Access {
-    async fn replace(&self, bytes: &[u8], platform: &BrowserPlatform) -> Result<(), StorageError> {
-        let len = bytes.len() as u64;
+    async fn replace(&self, bytes: &Uint8Array, platform: &BrowserPlatform) -> Result<(), StorageError> {
+        let len = u64::from(bytes.length());
         let failed = |thrown: JsValue| match Thrown(thrown) {
             thrown if thrown.is("QuotaExceededError") => StorageError::Full { len },
             thrown => thrown.refused("write"),
         };
         self.0.truncate_with_u32(0).map_err(failed)?;
         let options = FileSystemReadWriteOptions::new();
-        let mut at = 0;
-        for part in bytes.chunks(WRITE_LEN) {
+        for at in (0..bytes.length()).step_by(WRITE_LEN as usize) {
             if at > 0 {
                 platform.yield_now().await;
             }
-            options.set_at(at as f64);
-            let written = self.0.write_with_u8_array_and_options(part, &options).map_err(failed)?;
-            if (written as usize) < part.len() {
+            options.set_at(f64::from(at));
+            let part = bytes.subarray(at, bytes.length().min(at + WRITE_LEN));
+            let written = self.0.write_with_js_u8_array_and_options(&part, &options).map_err(failed)?;
+            if written < f64::from(part.length()) {
                 return Err(StorageError::Full { len });
             }
-            at += part.len();
         }
         Ok(())
     }

@@ -6,8 +6,8 @@
 #[path = "../../node/tests/storage_body/mod.rs"]
 mod storage_body;
 
-use js_sys::{Object, Reflect};
-use shoal_node::{Storage, StorageError, StoredCache};
+use js_sys::{Function, Object, Reflect};
+use shoal_node::{Storage, StorageEntry, StorageError, StoredCache};
 use shoal_wasm::{OpfsStorage, quota};
 use shoal_wire::ids::BlobId;
 use storage_body::Reopen;
@@ -42,6 +42,31 @@ async fn lock(folder: &str, name: &str) -> FileSystemSyncAccessHandle {
     JsFuture::from(file.create_sync_access_handle()).await.unwrap().unchecked_into()
 }
 
+/// A method of file handles, replaced until this is dropped. The new one finds the old one as `original`.
+struct Replaced {
+    prototype: Object,
+    method: &'static str,
+    original: JsValue,
+}
+
+impl Replaced {
+    fn new(method: &'static str, body: &str) -> Self {
+        let class = Reflect::get(&js_sys::global(), &"FileSystemFileHandle".into()).unwrap();
+        let prototype: Object = Reflect::get(&class, &"prototype".into()).unwrap().unchecked_into();
+        let original = Reflect::get(&prototype, &method.into()).unwrap();
+        let make = Function::new_with_args("original", &format!("return function () {{ {body} }}"));
+        let made = make.call1(&JsValue::NULL, &original).unwrap();
+        Reflect::set(&prototype, &method.into(), &made).unwrap();
+        Self { prototype, method, original }
+    }
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        let _ = Reflect::set(&self.prototype, &self.method.into(), &self.original);
+    }
+}
+
 #[wasm_bindgen_test]
 async fn the_private_file_system_is_a_storage() {
     storage_body::all(&Folder("body")).await;
@@ -71,7 +96,7 @@ async fn writes_of_one_worker_wait_for_each_other() {
 }
 
 #[wasm_bindgen_test]
-async fn a_write_that_is_given_up_lets_go_of_its_entry() {
+async fn a_write_that_nobody_waits_for_any_more_ends_all_the_same() {
     let storage = Folder("given-up").reopen().await;
     let large = vec![1; 3_000_000];
     let mut write = storage.write("a", &large);
@@ -81,8 +106,41 @@ async fn a_write_that_is_given_up_lets_go_of_its_entry() {
         assert!(futures::poll!(&mut write).is_pending());
     }
     drop(write);
+    storage.write("b", b"next").await.unwrap();
+    assert!(storage.read("a", 3_000_000).await.unwrap().unwrap() == large);
     storage.write("a", b"whole").await.unwrap();
     assert_eq!(storage.read("a", 9).await, Ok(Some(b"whole".to_vec())));
+}
+
+#[wasm_bindgen_test]
+async fn a_write_that_is_given_up_while_its_entry_is_being_locked_lets_go_of_it() {
+    let storage = Folder("given-up-early").reopen().await;
+    let locking = || Reflect::get(&js_sys::global(), &"locking".into()).unwrap().is_truthy();
+    let body = "globalThis.locking = true; return original.call(this);";
+    let replaced = Replaced::new("createSyncAccessHandle", body);
+    let mut write = storage.write("a", b"given up");
+    assert!(futures::poll!(&mut write).is_pending());
+    while !locking() {
+        storage.list().await.unwrap();
+        assert!(futures::poll!(&mut write).is_pending());
+    }
+    drop((write, replaced));
+    assert_eq!(storage.write("a", b"whole").await, Ok(()));
+    assert_eq!(storage.read("a", 9).await, Ok(Some(b"whole".to_vec())));
+}
+
+#[wasm_bindgen_test]
+async fn an_entry_that_cannot_be_opened_hides_no_other() {
+    let storage = Folder("unreadable").reopen().await;
+    for name in ["a", "unreadable", "z"] {
+        storage.write(name, b"1234").await.unwrap();
+    }
+    let body = "if (this.name !== 'unreadable') return original.call(this);
+        return Promise.reject(new DOMException('', 'NotReadableError'));";
+    let _replaced = Replaced::new("getFile", body);
+    let mut entries = storage.list().await.unwrap();
+    entries.sort();
+    assert_eq!(entries, ["a", "z"].map(|name| StorageEntry { name: name.to_owned(), len: 4 }));
 }
 
 #[wasm_bindgen_test]

@@ -68,9 +68,9 @@ export function formatTokens(baseUnits: bigint): string {
   return `${whole}.${digits.slice(-TOKEN_DECIMALS).slice(0, SHOWN_DECIMALS)}`;
 }
 
-const BYTE_UNITS = ['B', 'KB', 'MB', 'GB', 'TB'] as const;
+const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
-/** Room on a disk with at most three significant digits, in powers of 1024: 1536 is "1.5 KB", never broken over lines. */
+/** Room on a disk with at most three significant digits, in powers of 1024: 1536 is "1.5 KiB", never broken over lines. */
 export function formatDiskSize(bytes: number): string {
   let value = bytes;
   let unit = 0;

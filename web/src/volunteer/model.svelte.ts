@@ -102,6 +102,8 @@ export class VolunteerModel {
     switch (event.type) {
       case 'state':
         this.state = event.state;
+        // Another tab may have withdrawn it.
+        this.consent = this.#volunteer.consent.status();
         break;
       case 'progress':
         this.progress = event.progress;

@@ -31,7 +31,7 @@ export const DEFAULTS: Settings = {
   maxUpMbit: null,
 };
 
-/** Bytes of a megabyte on disk. */
+/** Bytes of a megabyte on disk, as operating systems count; shown as MiB. */
 export const MEGABYTE = 1024 * 1024;
 
 /** Bytes a second of a megabit a second. */

@@ -93,6 +93,16 @@ export function browserStore(): KeyValueStore {
   }
 }
 
+/** Calls whenever another tab of this site has changed the agreement. Returns what ends it. */
+export function watchConsent(listener: () => void): () => void {
+  const changed = ({ key }: StorageEvent): void => {
+    // `null` if everything was removed.
+    if (key === KEY || key === null) listener();
+  };
+  window.addEventListener('storage', changed);
+  return () => window.removeEventListener('storage', changed);
+}
+
 function parse(text: string | null): ConsentRecord | null {
   if (text === null) return null;
   let value: unknown;

@@ -49,11 +49,14 @@ export interface Engine {
   connectionStats(): Promise<ConnectionStats | null>;
 }
 
-export async function startEngine(options: VolunteerOptions, host: EngineHost): Promise<Engine> {
+/** `null` if the page asks for something else meanwhile: the step under way ends, and no other follows. */
+export async function startEngine(options: VolunteerOptions, host: EngineHost): Promise<Engine | null> {
+  if (!host.isWanted()) return null;
   const secret = checkedSecret(options.joinSecret);
   const payoutAddress = checkedAddress(options.payoutAddress);
   const limits = coreLimits(options.limits ?? {});
   const relay = await askRelay(options.relayUrl ?? location.origin);
+  if (!host.isWanted()) return null;
   host.emit({ type: 'relay', relay });
   if (relay.private && secret === null) {
     throw new VolunteerError('join_secret_needed', 'this swarm is private: open the link that you were invited with');
@@ -66,9 +69,11 @@ export async function startEngine(options: VolunteerOptions, host: EngineHost): 
     }
     throw new VolunteerError('relay_has_no_tab_address', 'this relay announces no address that a tab can connect to');
   }
+  const seed = await nodeSeed();
+  if (!host.isWanted()) return null;
   const last = new LastTransport(browserStore(), () => Date.now(), connectionKind);
   const config: CoreConfig = {
-    seed: await nodeSeed(),
+    seed,
     network: relay.network,
     relay: addresses,
     join_secret: secret,

@@ -28,8 +28,13 @@ interface Remembered {
   readonly network: string;
   readonly transport: TabTransport;
   readonly atMs: number;
-  /** Bytes a second of the last large blob by each; 0 for one that went first and did not win. */
-  readonly rates: Readonly<Partial<Record<TabTransport, number>>>;
+  readonly rates: Readonly<Partial<Record<TabTransport, Rate>>>;
+}
+
+/** What the last large blob came at; nothing for a transport that went first and did not win. */
+interface Rate {
+  readonly bytesPerS: number;
+  readonly atMs: number;
 }
 
 export class LastTransport {
@@ -49,23 +54,26 @@ export class LastTransport {
     if (found === null) return null;
     const { transport, rates } = found;
     const other = otherOf(transport);
-    const rate = rates[transport];
+    const rate = rates[transport]?.bytesPerS;
     if (rate === undefined) return transport;
-    const otherIsBetter = rates[other] === undefined ? rate < SLOW_BYTES_PER_S : rates[other] > rate * CLEARLY_FASTER;
+    const otherRate = rates[other]?.bytesPerS;
+    const otherIsBetter = otherRate === undefined ? rate < SLOW_BYTES_PER_S : otherRate > rate * CLEARLY_FASTER;
     return otherIsBetter ? other : transport;
   }
 
   /** `transport` won the race in which `first` had its head start. */
   remember(relay: string, transport: TabTransport, first: TabTransport): void {
-    const rates = { ...this.#find(relay)?.rates, ...(first === transport ? {} : { [first]: 0 }) };
-    this.#write({ relay, network: this.#network(), transport, atMs: this.#now(), rates });
+    const atMs = this.#now();
+    const lost = first === transport ? {} : { [first]: { bytesPerS: 0, atMs } };
+    const rates = { ...this.#find(relay)?.rates, ...lost };
+    this.#write({ relay, network: this.#network(), transport, atMs, rates });
   }
 
   /** The transport that reached the relay last carried a large blob at so many bytes a second. */
   measured(relay: string, bytesPerS: number): void {
     const found = this.#find(relay);
     if (found === null) return;
-    this.#write({ ...found, rates: { ...found.rates, [found.transport]: bytesPerS } });
+    this.#write({ ...found, rates: { ...found.rates, [found.transport]: { bytesPerS, atMs: this.#now() } } });
   }
 
   #find(relay: string): Remembered | null {
@@ -90,8 +98,12 @@ export class LastTransport {
       return [];
     }
     const now = this.#now();
-    const entries = Array.isArray(value) ? value.filter(isRemembered) : [];
-    return entries.filter(({ atMs }) => atMs <= now && now - atMs < MEMORY_MS);
+    const isFresh = ({ atMs }: { readonly atMs: number }): boolean => atMs <= now && now - atMs < MEMORY_MS;
+    const entries = Array.isArray(value) ? value.filter(isRemembered).filter(isFresh) : [];
+    return entries.map((entry) => ({
+      ...entry,
+      rates: Object.fromEntries(Object.entries(entry.rates).filter(([, rate]) => isFresh(rate))),
+    }));
   }
 }
 
@@ -121,6 +133,12 @@ function isRemembered(value: unknown): value is Remembered {
     typeof atMs === 'number' &&
     typeof rates === 'object' &&
     rates !== null &&
-    Object.entries(rates).every(([name, rate]) => isTabTransport(name) && typeof rate === 'number')
+    Object.entries(rates).every(([name, rate]) => isTabTransport(name) && isRate(rate))
   );
+}
+
+function isRate(value: unknown): value is Rate {
+  if (typeof value !== 'object' || value === null) return false;
+  const { bytesPerS, atMs } = value as Partial<Record<keyof Rate, unknown>>;
+  return typeof bytesPerS === 'number' && typeof atMs === 'number';
 }

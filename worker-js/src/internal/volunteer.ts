@@ -14,7 +14,7 @@ import type {
   VolunteerOptions,
   VolunteerState,
 } from '../public/types.ts';
-import { ConsentKeeper, browserStore, type KeyValueStore } from './consent.ts';
+import { ConsentKeeper, browserStore, watchConsent, type KeyValueStore } from './consent.ts';
 import { coreLimits } from './data-limits.ts';
 import type { Engine, EngineHost } from './engine.ts';
 import { VolunteerError, messageOf } from './errors.ts';
@@ -25,8 +25,9 @@ import { clearCache } from './stored-cache.ts';
 export interface Surroundings {
   readonly store: KeyValueStore;
   readonly now: () => number;
+  readonly watchConsent: (listener: () => void) => () => void;
   readonly clearCache: () => Promise<void>;
-  readonly startEngine: (options: VolunteerOptions, host: EngineHost) => Promise<Engine>;
+  readonly startEngine: (options: VolunteerOptions, host: EngineHost) => Promise<Engine | null>;
 }
 
 /** A volunteer that does nothing until `start`. */
@@ -34,6 +35,7 @@ export function createVolunteer(options: VolunteerOptions = {}): Volunteer {
   return new PageVolunteer(options, {
     store: browserStore(),
     now: () => Date.now(),
+    watchConsent,
     clearCache,
     startEngine: async (chosen, host) => (await import('./engine.ts')).startEngine(chosen, host),
   });
@@ -49,6 +51,9 @@ export class PageVolunteer implements Volunteer {
   #power: Power;
   #limits: DataLimits;
   #engine: Engine | null = null;
+  /** Settles when the engine before this one is gone. */
+  #ended: Promise<void> = Promise.resolve();
+  #unwatchConsent: () => void = () => undefined;
   /** Counts starts and stops, so that a start that was overtaken by a stop cleans up after itself. */
   #run = 0;
 
@@ -66,8 +71,7 @@ export class PageVolunteer implements Volunteer {
       give: () => this.#keeper.give(),
       withdraw: async () => {
         this.#keeper.withdraw();
-        await this.stop();
-        await this.#surroundings.clearCache();
+        await this.#stopAndClear();
       },
     };
   }
@@ -93,6 +97,7 @@ export class PageVolunteer implements Volunteer {
     const current = () => run === this.#run;
     try {
       demandConsent(this.#keeper.status());
+      this.#unwatchConsent = this.#surroundings.watchConsent(() => this.#consentChanged());
       this.#setProgress(NO_PROGRESS);
       this.#setState({ kind: 'starting', step: 'relay' });
       const engine = await this.#surroundings.startEngine(
@@ -105,6 +110,7 @@ export class PageVolunteer implements Volunteer {
           isWanted: current,
         },
       );
+      if (engine === null) return;
       if (current()) {
         this.#engine = engine;
         engine.setPower(this.#power);
@@ -124,8 +130,10 @@ export class PageVolunteer implements Volunteer {
     this.#engine = null;
     if (engine !== null) {
       this.#setState({ kind: 'stopping' });
-      await engine.stop();
+      this.#ended = engine.stop();
+      await this.#ended;
     }
+    this.#unwatchConsent();
     this.#setState({ kind: 'idle' });
   }
 
@@ -147,6 +155,19 @@ export class PageVolunteer implements Volunteer {
 
   async connectionStats(): Promise<ConnectionStats | null> {
     return (await this.#engine?.connectionStats()) ?? null;
+  }
+
+  /** What another tab withdrew ends here too: this one would store again what that one removes. */
+  #consentChanged(): void {
+    if (this.#keeper.status().kind === 'given') return;
+    // The tab that withdrew removes the same and tells its visitor if that fails.
+    this.#stopAndClear().catch(() => undefined);
+  }
+
+  async #stopAndClear(): Promise<void> {
+    await this.stop();
+    await this.#ended;
+    await this.#surroundings.clearCache();
   }
 
   #receive(event: VolunteerEvent): void {
@@ -171,7 +192,8 @@ export class PageVolunteer implements Volunteer {
     this.#run += 1;
     const engine = this.#engine;
     this.#engine = null;
-    void engine?.stop();
+    if (engine !== null) this.#ended = engine.stop();
+    this.#unwatchConsent();
     this.#setState({ kind: 'failed', error: error.info() });
     this.#tell({ type: 'error', error: error.info() });
   }

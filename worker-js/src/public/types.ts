@@ -29,7 +29,8 @@ export interface VolunteerOptions {
 export interface DataLimits {
   /**
    * Most bytes of received data kept in the browser's private file system for the next visit; 0 keeps nothing and
-   * removes what was kept. 512 MiB if left out; never more than a quarter of what the browser grants the site.
+   * removes what was kept. 512 MiB if left out; never more than a quarter of what the browser grants the site. Each
+   * tab counts what it saw itself: several of one site may keep more together, until the next start.
    */
   readonly cacheBytes?: number;
   /** Most bytes of work received in a second, at least 4096; no limit if left out. */
@@ -184,7 +185,10 @@ export interface VolunteerConsent {
   status(): ConsentStatus;
   /** To be called from the visitor's own action only. */
   give(): void;
-  /** Stops the volunteer, forgets the agreement and removes what was stored under it. */
+  /**
+   * Stops the volunteer, in other tabs of the site too, forgets the agreement and removes the received data. The node's
+   * key and which transport worked stay, so that whoever agrees again keeps what was earned.
+   */
   withdraw(): Promise<void>;
 }
 

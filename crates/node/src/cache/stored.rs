@@ -114,7 +114,8 @@ impl StoredCache {
                 if self.held() > self.limit.get() { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
-            self.evict_beyond(self.limit.get()).await;
+            // The limit may change again meanwhile.
+            while self.held() > self.limit.get() && self.evict_oldest().await {}
             self.write_order().await;
         }
     }
@@ -207,19 +208,23 @@ impl StoredCache {
         let Some(room) = self.limit.get().checked_sub(len) else { return };
         self.evict_beyond(room).await;
         loop {
-            match self.storage.write(name, bytes).await {
-                Ok(()) => {
-                    self.index.borrow_mut().insert(name, len);
-                    return;
-                }
-                // The disk or the quota is smaller than the limit: make room, as long as there is something to give.
-                Err(StorageError::Full { .. }) if self.evict_oldest().await => {}
-                Err(error) => {
-                    tracing::warn!(%error, name, "not cached");
-                    // Half an entry may be left.
+            // Counted from the start: the transfer may be given up meanwhile, and what was written stays.
+            self.index.borrow_mut().insert(name, len);
+            let Err(error) = self.storage.write(name, bytes).await else {
+                let is_evicted = !self.index.borrow().entries.contains_key(name);
+                if is_evicted {
+                    // Too early to find it.
                     self.remove(name).await;
-                    return;
                 }
+                return;
+            };
+            self.index.borrow_mut().remove(name);
+            // The disk or the quota is smaller than the limit: make room, as long as there is something to give.
+            if !(matches!(error, StorageError::Full { .. }) && self.evict_oldest().await) {
+                tracing::warn!(%error, name, "not cached");
+                // Half an entry may be left.
+                self.remove(name).await;
+                return;
             }
         }
     }

@@ -135,16 +135,20 @@ impl<P: Platform> Fetcher<P> {
         loop {
             let (download, restored) = self.download(&wanted).await;
             let before = download.verified_len();
-            let begun = self.platform.now();
+            let (begun, unlimited) = (self.platform.now(), self.is_unlimited());
             let mut transfer = Transfer::new(self, control.clone(), wanted, download.clone(), &restored);
             let bytes = transfer.run().await?;
             let took = self.platform.now().saturating_sub(begun);
             self.transfers.finished(&wanted.id);
+            // A piece that is just being kept: the storage may have locked something for it, which nobody else would unlock.
+            if !transfer.saving.is_terminated() {
+                (&mut transfer.saving).await;
+            }
             // Groups were verified as they came, but kept pieces only by a hash that whoever changed them could change too.
-            if restored.is_empty() || BlobId::of(&bytes) == wanted.id {
+            if !download.has_restored() || BlobId::of(&bytes) == wanted.id {
                 self.cache.put(wanted.id, bytes.clone()).await;
                 let fetched = bytes.len() as u64 - before;
-                let telling = fetched >= MIN_MEASURED_LEN && transfer.relay_alone && self.down.burst() == u64::MAX;
+                let telling = fetched >= MIN_MEASURED_LEN && transfer.relay_alone && unlimited && self.is_unlimited();
                 let rate = telling.then(|| (fetched as f64 / took.as_secs_f64()) as u64);
                 return Ok(Input { bytes, fetched, rate });
             }
@@ -174,6 +178,10 @@ impl<P: Platform> Fetcher<P> {
         }
         self.transfers.keep(download.clone());
         (download, restored)
+    }
+
+    fn is_unlimited(&self) -> bool {
+        self.down.burst() == u64::MAX
     }
 
     fn kept_pieces(&self, id: &BlobId) -> BTreeSet<u32> {

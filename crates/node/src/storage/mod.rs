@@ -58,7 +58,7 @@ pub trait Storage {
     fn read<'a>(&'a self, name: &'a str, limit: u64) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StorageError>>;
 
     /// Writes or replaces an entry. One that was cut short by a crash may be missing or damaged, never half replaced on
-    /// disk.
+    /// disk. A write that is no longer waited for may go on.
     fn write<'a>(&'a self, name: &'a str, bytes: &'a [u8]) -> LocalBoxFuture<'a, Result<(), StorageError>>;
 
     /// Removes an entry; one that is not there is removed already.

@@ -1,9 +1,9 @@
 //! How much a receiver lets its sender have in flight.
 //!
 //! Too little, and a long path stands still between two grants; too much, and on a slow line whatever else wants to
-//! arrive waits behind it. So the window follows the rate: it doubles while half of it comes within [`SHORT`], and is
-//! halved while that takes longer than [`LONG`]. A pure value: time is an argument. Left out: the path's round trip,
-//! which a receiver does not see.
+//! arrive waits behind it. So the window follows what the path carries in a few round trips: it doubles while half of it
+//! comes sooner than the sender could hear of a grant, and is halved when that half takes as long as a queue. A pure value:
+//! time is an argument.
 
 use std::time::Duration;
 
@@ -12,11 +12,14 @@ use web_time::Instant;
 
 use crate::webrtc::limits::{MAX_UNREAD_PER_CONNECTION, MAX_UNREAD_PER_STREAM};
 
-/// Half of a window that comes sooner than this may have waited for its grant: round trips within a continent are shorter.
+/// Half of a window that comes sooner than this, or than three quarters of a round trip, may have waited for its grant.
 const SHORT: Duration = Duration::from_millis(50);
 
-/// Half of a window that takes longer than this is a queue: round trips between continents are shorter.
+/// Half of a window that takes longer than this, or than two round trips, is a queue.
 const LONG: Duration = Duration::from_millis(200);
+
+/// Longest round trip believed: an answer that takes longer waited for the sender, not for the path.
+const MAX_ROUND_TRIP: Duration = Duration::from_millis(500);
 
 /// Smallest window, bytes: a transfer must be able to pipeline.
 const MIN_WINDOW: u64 = 4 * MAX_BLOB_CHUNK as u64;
@@ -36,14 +39,22 @@ pub(super) struct Credit {
     /// Granted and not yet sent by the other end.
     outstanding: u64,
     granted_at: Instant,
+    round_trip: Duration,
 }
 
 impl Credit {
-    /// The whole first window is granted with the request. `limit` is the most that may be in flight, bytes.
-    pub(super) fn new(now: Instant, limit: u64) -> Self {
+    /// The whole first window is granted with the request. `limit` is the most that may be in flight, and `burst` the most
+    /// that may be now, bytes.
+    pub(super) fn new(now: Instant, limit: u64, burst: u64) -> Self {
         let limit = limit.clamp(1, MAX_WINDOW);
-        let window = INITIAL_BLOB_CREDIT.min(limit);
-        Self { window, limit, outstanding: window, granted_at: now }
+        let outstanding = INITIAL_BLOB_CREDIT.min(limit).min(burst).max(1);
+        Self { window: INITIAL_BLOB_CREDIT, limit, outstanding, granted_at: now, round_trip: Duration::ZERO }
+    }
+
+    /// The answer to the request came.
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.round_trip = now.saturating_duration_since(self.granted_at).min(MAX_ROUND_TRIP);
+        self.granted_at = now;
     }
 
     /// Granted and not yet sent by the other end, bytes.
@@ -58,20 +69,31 @@ impl Credit {
         left.is_some()
     }
 
-    /// What may be granted now that everything that came is verified; 0 until half of the window came. The caller
-    /// tells with [`Self::granted`] when it has done so.
-    pub(super) fn due(&mut self, now: Instant) -> u64 {
-        let free = self.window.saturating_sub(self.outstanding);
-        if free * 2 < self.window {
+    /// What may be granted now that everything that came is verified; 0 until half of the window came. Who gets more
+    /// grants it, and then calls [`Self::granted`]. A window never exceeds `burst`, which may change from call to call.
+    pub(super) fn due(&mut self, now: Instant, burst: u64) -> u64 {
+        let limit = self.limit.min(burst).max(1);
+        let window = self.window.min(limit);
+        if window.saturating_sub(self.outstanding) * 2 < window {
             return 0;
         }
         let took = now.saturating_duration_since(self.granted_at);
-        if took < SHORT {
-            self.window = (self.window * 2).min(self.limit);
-        } else if took > LONG {
-            self.window = (self.window / 2).max(MIN_WINDOW.min(self.limit));
+        let next = if took < SHORT.max(self.round_trip * 3 / 4) {
+            self.window * 2
+        } else if took > LONG.max(self.round_trip * 2) {
+            self.window / 2
+        } else {
+            self.window
+        };
+        let next = next.clamp(MIN_WINDOW, MAX_WINDOW);
+        match next.min(limit).saturating_sub(self.outstanding) {
+            // Less may be in flight than is. The window shrinks with the next grant, once for all that came until then.
+            0 => 0,
+            due => {
+                self.window = next;
+                due
+            }
         }
-        self.window.saturating_sub(self.outstanding)
     }
 
     /// `bytes` were granted.
@@ -85,15 +107,20 @@ impl Credit {
 mod tests {
     use super::*;
 
-    /// The window after ten seconds of a sender behind a line of `rate` bytes/s and a round trip of `round_trip`.
-    fn settled(rate: f64, round_trip: Duration) -> u64 {
+    const ROUND_TRIPS_MS: [u64; 6] = [1, 20, 150, 220, 350, 600];
+
+    /// A sender behind a line of `rate` bytes/s and a round trip of `round_trip`: the window after twenty seconds, and how
+    /// many bytes came in a second of the last ten.
+    fn settled(rate: f64, round_trip: Duration) -> (u64, f64) {
         let start = Instant::now();
-        let mut credit = Credit::new(start, u64::MAX);
+        let mut credit = Credit::new(start, u64::MAX, u64::MAX);
         // Grants on their way to the sender, and what it may send.
         let mut grants = vec![];
-        let (mut sendable, mut now) = (credit.outstanding() as f64, start);
+        let (mut sendable, mut now, mut came) = (credit.outstanding() as f64, start + round_trip, 0.0);
+        credit.answered(now);
         let tick = Duration::from_millis(1);
-        while now < start + Duration::from_secs(10) {
+        let half = now + Duration::from_secs(10);
+        while now < half + Duration::from_secs(10) {
             now += tick;
             grants.retain(|(at, bytes)| {
                 let arrived = now >= *at;
@@ -102,8 +129,9 @@ mod tests {
             });
             let sent = (rate * tick.as_secs_f64()).min(sendable).floor();
             sendable -= sent;
+            came += if now > half { sent } else { 0.0 };
             assert!(credit.take(sent as u64));
-            match credit.due(now) {
+            match credit.due(now, u64::MAX) {
                 0 => {}
                 due => {
                     credit.granted(now, due);
@@ -112,36 +140,69 @@ mod tests {
             }
             assert!(credit.outstanding() <= MAX_WINDOW);
         }
-        credit.window
+        (credit.window, came / 10.0)
     }
 
     #[test]
-    fn the_window_follows_the_rate() {
-        let (near, far) = (Duration::from_millis(20), Duration::from_millis(150));
-        assert_eq!(settled(12.5e6, near), MAX_WINDOW, "100 Mbit/s");
-        assert_eq!(settled(125e3, near), MIN_WINDOW, "1 Mbit/s");
-        assert_eq!(settled(125e3, far), MIN_WINDOW, "1 Mbit/s, far");
-        assert_eq!(settled(12.5e6, far), MAX_WINDOW, "100 Mbit/s, far");
+    fn a_line_is_used_at_any_round_trip() {
+        for rate in [125e3_f64, 1.25e6, 12.5e6] {
+            for round_trip in ROUND_TRIPS_MS.map(Duration::from_millis) {
+                let most = rate.min(MAX_WINDOW as f64 / round_trip.as_secs_f64());
+                let (window, came) = settled(rate, round_trip);
+                // A grant leaves when half of the window has come, so a full window is in flight for part of the time only.
+                assert!(came > 0.66 * most, "{rate} bytes/s, {round_trip:?}: {came}, window {window}");
+            }
+        }
     }
 
     #[test]
-    fn a_limit_is_kept() {
+    fn a_slow_line_has_a_short_queue() {
+        for round_trip in ROUND_TRIPS_MS.map(Duration::from_millis) {
+            assert_eq!(settled(125e3, round_trip).0, MIN_WINDOW, "{round_trip:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_halves_the_window_once() {
+        let start = Instant::now();
+        let mut credit = Credit::new(start, u64::MAX, u64::MAX);
+        credit.window = MAX_WINDOW;
+        credit.granted(start, MAX_WINDOW - INITIAL_BLOB_CREDIT);
+        let later = start + 2 * LONG;
+        let mut granted = 0;
+        while granted == 0 {
+            assert!(credit.take(16 * 1024));
+            granted = credit.due(later, u64::MAX);
+        }
+        assert_eq!(credit.window, MAX_WINDOW / 2);
+        assert_eq!(credit.outstanding() + granted, MAX_WINDOW / 2);
+    }
+
+    #[test]
+    fn limits_are_kept_and_may_change() {
         let now = Instant::now();
-        let mut credit = Credit::new(now, 1_000);
+        let mut credit = Credit::new(now, 1_000, u64::MAX);
         assert_eq!(credit.outstanding(), 1_000);
         assert!(!credit.take(1_001) && credit.take(600));
-        assert_eq!(credit.due(now), 600);
+        assert_eq!(credit.due(now, u64::MAX), 600);
         credit.granted(now, 600);
         assert_eq!(credit.outstanding(), 1_000);
+
+        let mut credit = Credit::new(now, u64::MAX, 10_000);
+        assert!(credit.take(10_000));
+        assert_eq!(credit.due(now, 500), 500, "lowered");
+        credit.granted(now, 500);
+        assert!(credit.take(500));
+        assert!(credit.due(now, u64::MAX) > INITIAL_BLOB_CREDIT / 2, "lifted");
     }
 
     #[test]
     fn nothing_is_due_before_half_of_the_window_came() {
         let now = Instant::now();
-        let mut credit = Credit::new(now, u64::MAX);
+        let mut credit = Credit::new(now, u64::MAX, u64::MAX);
         assert!(credit.take(INITIAL_BLOB_CREDIT / 2 - 1));
-        assert_eq!(credit.due(now), 0);
+        assert_eq!(credit.due(now, u64::MAX), 0);
         assert!(credit.take(1));
-        assert!(credit.due(now) > 0);
+        assert!(credit.due(now, u64::MAX) > 0);
     }
 }

@@ -44,6 +44,8 @@ struct State {
     /// The blob when it is whole.
     whole: Option<Bytes>,
     sources: Vec<String>,
+    /// Some pieces came from an earlier download.
+    restored: bool,
     /// Counts what [`Download::changed`] tells of.
     changes: u64,
     waiting: Vec<Waker>,
@@ -58,6 +60,7 @@ impl Download {
             bytes: Vec::new(),
             whole: None,
             sources: Vec::new(),
+            restored: false,
             changes: 0,
             waiting: Vec::new(),
         };
@@ -185,8 +188,14 @@ impl Download {
             let start = usize::try_from(group * BLOB_GROUP_LEN as u64 - u64::from(piece) * PIECE_LEN).expect("small");
             state.store(group, size, &bytes[start..start + group_len(size, group)]);
         }
+        state.restored = true;
         state.note();
         true
+    }
+
+    /// Whether some of it is only said to be verified, see [`Self::restore`].
+    pub fn has_restored(&self) -> bool {
+        self.state().restored
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

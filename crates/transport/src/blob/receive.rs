@@ -9,10 +9,9 @@ use futures::{
 use prost::Message as _;
 use shoal_wire::{
     ids::BlobId,
-    limits::{BLOB_GROUP_LEN, MAX_BLOB_SOURCE_LEN, MAX_BLOB_SOURCES},
+    limits::{BLOB_GROUP_LEN, MAX_BLOB_CREDIT, MAX_BLOB_SOURCE_LEN, MAX_BLOB_SOURCES},
     proto::{BlobCredit, BlobHeader, BlobPart, BlobRefusalCode, BlobReply, BlobRequest, blob_reply::Reply},
 };
-
 use web_time::Instant;
 
 use super::{
@@ -127,7 +126,7 @@ where
 {
     let (id, groups) = (claim.id(), claim.groups());
     let length = if claim.is_open() { 0 } else { (groups.end - groups.start) * BLOB_GROUP_LEN as u64 };
-    let credit = Credit::new(Instant::now(), claim.window().min(throttle.burst()));
+    let credit = Credit::new(Instant::now(), claim.window(), throttle.burst());
     let request = BlobRequest {
         id: id.to_vec(),
         offset: groups.start * BLOB_GROUP_LEN as u64,
@@ -165,7 +164,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     T: Throttle,
 {
-    let credit = Credit::new(Instant::now(), throttle.burst());
+    let credit = Credit::new(Instant::now(), MAX_BLOB_CREDIT, throttle.burst());
     let part = BlobPart::Outboard as i32;
     let request = BlobRequest { id: id.to_vec(), offset: 0, credit: credit.outstanding(), length: 0, part };
     let (mut receiver, header) = Receiver::open(stream, request, credit, throttle, 0).await?;
@@ -210,7 +209,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: Throttle> Receiver<'a, S, T> {
         throttle.pass(request.credit).await;
         let mut receiver = Self { reader, writer, throttle, credit };
         receiver.writer.send(&request.encode_to_vec()).await?;
-        match next_reply(receiver.reader.next().await?, verified)? {
+        let reply = next_reply(receiver.reader.next().await?, verified)?;
+        receiver.credit.answered(Instant::now());
+        match reply {
             Reply::Header(header) => {
                 let len = header.sources.iter().map(String::len).max().unwrap_or(0);
                 let count = header.sources.len();
@@ -238,7 +239,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: Throttle> Receiver<'a, S, T> {
     /// A chunk was verified: its bytes may be granted again. In halves of the window: few grants, and the sender never
     /// runs dry on a healthy link.
     async fn verified(&mut self, finished: bool) -> Result<(), FetchError> {
-        let bytes = if finished { 0 } else { self.credit.due(Instant::now()) };
+        let bytes = if finished { 0 } else { self.credit.due(Instant::now(), self.throttle.burst()) };
         if bytes > 0 {
             self.throttle.pass(bytes).await;
             self.writer.send(&BlobCredit { bytes }.encode_to_vec()).await?;
