@@ -15,7 +15,7 @@ use tokio::sync::broadcast;
 use crate::{
     connections::Connections,
     metrics::Metrics,
-    store::{Store, blobs::BlobStore, hashed::HashedBlobs},
+    store::{Store, blobs::BlobStore, files::BlobFiles, hashed::HashedBlobs},
 };
 
 /// Progress notes a slow listener may lag behind. A note only says which job to look at again, so a listener that
@@ -31,8 +31,10 @@ pub struct Context {
     pub public_store: Store,
     /// Blobs.
     pub blobs: BlobStore,
-    /// Blobs to send ranges of.
+    /// Blobs to send ranges of to workers.
     pub hashed: HashedBlobs,
+    /// Blobs, for HTTP requests of anybody.
+    pub public_blobs: BlobFiles,
     /// The relay's key, bound to its network.
     pub key: NodeKey,
     /// Counters and gauges.
@@ -49,9 +51,10 @@ impl Context {
     pub fn new(store: Store, blobs: BlobStore, key: NodeKey, connections: Connections) -> Self {
         let (progress, _) = broadcast::channel(PROGRESS_QUEUE);
         let (join, connected) = (RwLock::default(), Mutex::default());
-        let (public_store, hashed) = (store.public(), HashedBlobs::new(blobs.clone()));
+        let (public_store, public_blobs) = (store.public(), BlobFiles::new(blobs.clone()));
+        let hashed = HashedBlobs::new(blobs.clone());
         let metrics = Metrics::new(&connections);
-        Self { store, public_store, blobs, hashed, key, metrics, connections, join, connected, progress }
+        Self { store, public_store, blobs, hashed, public_blobs, key, metrics, connections, join, connected, progress }
     }
 
     /// Tells whoever watches a job to look at it again.

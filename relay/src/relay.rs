@@ -87,7 +87,7 @@ impl Relay {
 
         let (stop, stopped) = watch::channel(false);
         let book = Arc::new(Mutex::new(book));
-        let app = http::App::new(context.clone(), handle.clone(), book.clone(), stopped.clone());
+        let app = http::App::new(context.clone(), handle.clone(), book.clone(), config.private, stopped.clone());
         let guard = http::Guard::new(http_addr.ip(), token);
         let router = http::router(app, guard, &config, &join.addresses);
         let serving = http::serve(listener, router, stopped.clone());

@@ -114,8 +114,8 @@ impl WorkerConfig {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn is_relay_near(&self) -> bool {
         let near = |address: &Multiaddr| match address.iter().next() {
-            Some(Protocol::Ip4(ip)) => !crate::http::is_public(ip.into()),
-            Some(Protocol::Ip6(ip)) => !crate::http::is_public(ip.into()),
+            Some(Protocol::Ip4(ip)) => crate::http::is_near(ip.into()),
+            Some(Protocol::Ip6(ip)) => crate::http::is_near(ip.into()),
             _ => false,
         };
         !self.relay.is_empty() && self.relay.iter().all(near)
@@ -166,11 +166,15 @@ mod tests {
 
     #[cfg(not(target_arch = "wasm32"))]
     #[test]
-    fn a_relay_is_near_when_no_address_is_public() {
+    fn a_relay_is_near_when_every_address_is_of_this_machine_or_its_networks() {
         let near = |addresses: &[&str]| {
             WorkerConfig::new([0; 32], addresses.iter().map(|text| text.parse().unwrap()).collect()).is_relay_near()
         };
         assert!(near(&["/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.2/tcp/1", "/ip6/fd00::1/tcp/1"]));
+        // Neither public nor on a network of this machine: they lead to anywhere.
+        for elsewhere in ["/ip6/2002:101:101::1/tcp/1", "/ip6/64:ff9b:1::1/tcp/1", "/ip4/240.0.0.1/tcp/1"] {
+            assert!(!near(&[elsewhere]), "{elsewhere}");
+        }
         assert!(
             !near(&["/ip4/192.168.1.2/tcp/1", "/ip4/1.1.1.1/tcp/1"]) && !near(&["/dns/a.example/tcp/1"]) && !near(&[])
         );

@@ -1,6 +1,6 @@
 //! The HTTP side: the API with its generated OpenAPI document, metrics, and the volunteer page.
 //!
-//! Reading is open, but for who is connected from where. That, uploading, submitting and cancelling are the operator's: over loopback alone, or with the bearer
+//! Reading is open, but for who is connected from where and for the blobs of a private swarm. These, uploading, submitting and cancelling are the operator's: over loopback alone, or with the bearer
 //! token where HTTP is bound elsewhere ([`guard`]). Every failure answers with an `ApiError`.
 
 mod blobs;
@@ -38,14 +38,22 @@ pub struct App {
     pub(crate) submitting: Arc<Mutex<()>>,
     /// Uploads at once.
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
+    /// Requests for a blob's bytes that wait for the disk.
+    pub(crate) downloads: Arc<tokio::sync::Semaphore>,
     /// Event streams at once.
     pub(crate) watchers: Arc<tokio::sync::Semaphore>,
+    /// Whether blobs are the operator's alone.
+    pub(crate) private: bool,
     /// Changes when the relay stops: event streams end then.
     pub(crate) stop: watch::Receiver<bool>,
 }
 
 /// Uploads held in memory at once, of up to [`MAX_BLOB_LEN`] each.
 const MAX_UPLOADS: usize = 4;
+
+/// Requests for blobs' bytes that wait until the blob is hashed, at the first time, and opened. Sending is not counted: a
+/// slow client holds no more than a chunk.
+const MAX_DOWNLOADS: usize = 64;
 
 /// Event streams open at once: consumers and consoles, not volunteers.
 const MAX_WATCHERS: usize = 1000;
@@ -56,12 +64,14 @@ impl App {
         context: Arc<Context>,
         engine: EngineHandle,
         book: Arc<Mutex<Book>>,
+        private: bool,
         stop: watch::Receiver<bool>,
     ) -> Self {
         let submitting = Arc::default();
         let uploads = Arc::new(tokio::sync::Semaphore::new(MAX_UPLOADS));
+        let downloads = Arc::new(tokio::sync::Semaphore::new(MAX_DOWNLOADS));
         let watchers = Arc::new(tokio::sync::Semaphore::new(MAX_WATCHERS));
-        Self { context, engine, book, submitting, uploads, watchers, stop }
+        Self { context, engine, book, submitting, uploads, downloads, watchers, private, stop }
     }
 }
 
@@ -77,6 +87,7 @@ struct ApiDoc;
 
 /// The whole service. The volunteer page may connect to the WebSockets among `addresses` and to the sources of blobs.
 pub fn router(app: App, guard: Guard, config: &Config, addresses: &[String]) -> Router {
+    let guarded = middleware::from_fn_with_state(Arc::new(guard.clone()), guard::operator_only);
     let operator = OpenApiRouter::new()
         .routes(routes!(blobs::put_blob))
         .layer(DefaultBodyLimit::max(usize::try_from(MAX_BLOB_LEN).expect("64-bit addresses")))
@@ -87,10 +98,13 @@ pub fn router(app: App, guard: Guard, config: &Config, addresses: &[String]) -> 
                 .layer(DefaultBodyLimit::max(MAX_JOB_SPEC_LEN)),
         )
         .routes(routes!(info::connections))
-        .layer(middleware::from_fn_with_state(Arc::new(guard.clone()), guard::operator_only));
+        .layer(guarded.clone());
+    // HTTP asks for no join secret.
+    let downloads = OpenApiRouter::new().routes(routes!(blobs::get_blob));
+    let downloads = if app.private { downloads.layer(guarded) } else { downloads.layer(range::cors()) };
     let (api, document) = OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(operator)
-        .merge(OpenApiRouter::new().routes(routes!(blobs::get_blob)).layer(range::cors()))
+        .merge(downloads)
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job))
         .routes(routes!(jobs::get_model))

@@ -114,6 +114,30 @@ impl BlobStore {
         Ok(Some(bytes))
     }
 
+    /// The blob's file, unread, or `None` if the blob is not here.
+    ///
+    /// # Errors
+    /// Whatever the file system refuses.
+    pub fn file(&self, id: &BlobId) -> Result<Option<File>, BlobError> {
+        match File::open(self.path(id)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(BlobError::Io { id: *id, source }),
+        }
+    }
+
+    /// Hashes the blob's file without holding it in memory; `false` if the blob is not here.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not hash to its name.
+    pub fn check_blocking(&self, id: &BlobId) -> Result<bool, BlobError> {
+        let Some(file) = self.file(id)? else { return Ok(false) };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file).map_err(|source| BlobError::Io { id: *id, source })?;
+        let found = BlobId(*hasher.finalize().as_bytes());
+        if found == *id { Ok(true) } else { Err(BlobError::Damaged { id: *id, found }) }
+    }
+
     /// Length of a blob's file, bytes, or `None` if the blob is not here. A look at the folder, no read.
     ///
     /// # Errors

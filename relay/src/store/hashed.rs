@@ -1,5 +1,5 @@
-//! Blobs in memory with their hash trees, for whoever sends ranges of them: to workers over streams, to CDNs over HTTP.
-//! Every range would otherwise cost a read and a hash of the whole blob.
+//! Blobs in memory with their hash trees, to send ranges of them to workers. Every range would otherwise cost a read and a
+//! hash of the whole blob.
 
 use std::{
     collections::VecDeque,
@@ -11,18 +11,25 @@ use shoal_wire::ids::BlobId;
 
 use super::blobs::{BlobError, BlobStore};
 
-/// Bytes kept: the parameters of the current rounds, which every worker fetches. The blob that was wanted last stays however
-/// long it is, because its other ranges come next.
+/// Bytes kept: the parameters of the current rounds, which every worker fetches. One longer blob is kept beside them,
+/// because its other ranges come next.
 const KEPT_LEN: usize = 128 * 1024 * 1024;
 
 /// Blobs, hashed. Those used last stay in memory.
 #[derive(Debug)]
 pub struct HashedBlobs {
     store: BlobStore,
-    /// The one used last at the end.
-    kept: Mutex<VecDeque<Blob>>,
+    kept: Mutex<Kept>,
     /// One is read at a time: at a round's start everybody wants the same one, and it bounds the memory of reading.
     reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// [`KEPT_LEN`] together at most; the one used last at the end.
+    several: VecDeque<Blob>,
+    /// Longer than that alone.
+    long: Option<Blob>,
 }
 
 impl HashedBlobs {
@@ -51,18 +58,25 @@ impl HashedBlobs {
 
     fn kept(&self, id: &BlobId) -> Option<Blob> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|blob| blob.id() == *id)?;
-        let blob = kept.remove(at)?;
-        kept.push_back(blob.clone());
+        if let Some(long) = kept.long.as_ref().filter(|blob| blob.id() == *id) {
+            return Some(long.clone());
+        }
+        let at = kept.several.iter().position(|blob| blob.id() == *id)?;
+        let blob = kept.several.remove(at)?;
+        kept.several.push_back(blob.clone());
         Some(blob)
     }
 
     fn keep(&self, blob: Blob) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back(blob);
-        let mut held: usize = kept.iter().map(|blob| blob.bytes().len()).sum();
-        while held > KEPT_LEN && kept.len() > 1 {
-            held -= kept.pop_front().map_or(0, |oldest| oldest.bytes().len());
+        if blob.bytes().len() > KEPT_LEN {
+            kept.long = Some(blob);
+            return;
+        }
+        kept.several.push_back(blob);
+        let mut held: usize = kept.several.iter().map(|blob| blob.bytes().len()).sum();
+        while held > KEPT_LEN {
+            held -= kept.several.pop_front().map_or(held, |oldest| oldest.bytes().len());
         }
     }
 }
@@ -72,19 +86,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn those_used_last_stay_and_the_newest_whatever_its_length() {
+    async fn those_used_last_stay_and_a_long_one_sends_none_of_them_away() {
         let dir = tempfile::tempdir().unwrap();
         let store = BlobStore::open(dir.path().to_owned()).unwrap();
         let half = KEPT_LEN / 2;
         let put = |byte: u8, len: usize| store.put_blocking(&vec![byte; len]).unwrap();
-        let [one, two, three, huge] = [(1, half), (2, half), (3, half), (4, KEPT_LEN + 1)].map(|(b, len)| put(b, len));
+        let long = KEPT_LEN + 1;
+        let [one, two, three, huge, other] =
+            [(1, half), (2, half), (3, half), (4, long), (5, long)].map(|(b, len)| put(b, len));
         let blobs = HashedBlobs::new(store);
         for id in [one, two, one, three] {
             assert_eq!(blobs.get(id).await.unwrap().unwrap().id(), id);
         }
         assert!(blobs.kept(&one).is_some() && blobs.kept(&two).is_none() && blobs.kept(&three).is_some());
         blobs.get(huge).await.unwrap();
-        assert!(blobs.kept(&huge).is_some() && blobs.kept(&three).is_none());
+        assert!(blobs.kept(&huge).is_some() && blobs.kept(&one).is_some() && blobs.kept(&three).is_some());
+        blobs.get(other).await.unwrap();
+        assert!(blobs.kept(&other).is_some() && blobs.kept(&huge).is_none() && blobs.kept(&three).is_some());
         assert!(blobs.get(BlobId([9; 32])).await.unwrap().is_none());
     }
 }

@@ -12,6 +12,7 @@ mod units;
 mod workers;
 
 pub mod blobs;
+pub mod files;
 pub mod hashed;
 
 use std::path::Path;

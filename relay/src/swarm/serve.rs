@@ -32,7 +32,7 @@ pub(super) async fn accept(mut incoming: IncomingStreams, context: Arc<Context>,
     let source = Arc::new(Source { context, templates });
     let open: Arc<Mutex<HashMap<PeerId, usize>>> = Arc::default();
     while let Some((peer, stream)) = incoming.next().await {
-        // Whoever has no session gets nothing: the blobs of a private swarm are private.
+        // Whoever has no session gets nothing: the blobs of a private swarm are private, as over HTTP.
         let known = node_id(&peer).is_ok_and(|node| source.context.is_connected(&node));
         if !known || !enter(&open, peer) {
             continue;

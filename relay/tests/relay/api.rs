@@ -71,7 +71,7 @@ async fn a_cdn_can_fetch_blobs_and_parts_of_them() {
     let known = api.client.get(&url).header("if-none-match", &tag).send().await.unwrap();
     assert_eq!((known.status(), &known.headers()["etag"]), (StatusCode::NOT_MODIFIED, &tag.parse().unwrap()));
 
-    let head = api.client.head(&url).send().await.unwrap();
+    let head = api.client.head(&url).header("range", "bytes=0-4").send().await.unwrap();
     assert_eq!((head.status(), &head.headers()["content-length"]), (StatusCode::OK, &"100000".parse().unwrap()));
     assert!(head.bytes().await.unwrap().is_empty());
     let preflight = api.client.request(reqwest::Method::OPTIONS, &url).header("origin", "https://page.example");
@@ -80,6 +80,50 @@ async fn a_cdn_can_fetch_blobs_and_parts_of_them() {
     let preflight = preflight.send().await.unwrap();
     assert_eq!(preflight.headers()["access-control-allow-headers"], "range,if-range,if-none-match");
     assert!(!api.get("/v1/join").await.headers().contains_key("access-control-allow-origin"), "blobs alone are open");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gives_no_bytes_of_a_blob_reads_none() {
+    let relay = TestRelay::start().await;
+    let api = &relay.api;
+    let id = api.put_blob(vec![1; 100_000]).await;
+    // Whoever reads this one fails.
+    let name = id.to_string();
+    std::fs::write(relay.dir.path().join("blobs").join(&name[..2]).join(&name), vec![2; 100_000]).unwrap();
+    let url = api.url(&format!("/v1/blobs/{id}"));
+    let get = |name: &str, value: &str| api.client.get(&url).header(name, value).send();
+
+    let head = api.client.head(&url).send().await.unwrap();
+    assert_eq!((head.status(), &head.headers()["content-length"]), (StatusCode::OK, &"100000".parse().unwrap()));
+    let known = get("if-none-match", &format!("\"{id}\"")).await.unwrap();
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(get("range", "bytes=100000-").await.unwrap().status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(get("range", "bytes=0-0").await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_of_a_private_swarm_are_the_operators() {
+    let relay = TestRelay::start_with(|config| {
+        config.private = true;
+        config.http_addr = "0.0.0.0:0".parse().unwrap();
+    })
+    .await;
+    let api = &relay.api;
+    let token = std::fs::read_to_string(&api.ready.api_token_file).unwrap();
+    let put = api.client.put(api.url("/v1/blobs")).bearer_auth(token.trim()).body("blob").send();
+    assert_eq!(put.await.unwrap().status(), StatusCode::OK);
+    let url = api.url(&format!("/v1/blobs/{}", BlobId::of(b"blob")));
+    for request in [api.client.get(&url), api.client.head(&url)] {
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    }
+    let answer = api.client.get(&url).bearer_auth(token.trim()).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(!answer.headers().contains_key("access-control-allow-origin"));
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    assert_eq!(answer.headers()["cross-origin-resource-policy"], "same-origin");
+    assert_eq!(answer.bytes().await.unwrap(), "blob");
     relay.stop().await;
 }
 

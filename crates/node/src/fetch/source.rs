@@ -35,7 +35,7 @@ impl SourceError {
         match self {
             Self::Http(HttpError::NoAnswer(_) | HttpError::Broken(_)) | Self::Short { .. } => true,
             Self::Http(HttpError::Status(status)) => *status >= 500,
-            Self::Http(HttpError::LedAway | HttpError::OutOfReach)
+            Self::Http(HttpError::Malformed | HttpError::LedAway | HttpError::OutOfReach)
             | Self::Wrong { .. }
             | Self::Excess { .. }
             | Self::Slow

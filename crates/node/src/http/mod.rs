@@ -17,7 +17,7 @@ pub use native::NativeHttp;
 #[cfg(not(target_arch = "wasm32"))]
 pub use reach::Reach;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use reach::is_public;
+pub(crate) use reach::is_near;
 
 /// Why an HTTP request gave no bytes, or not all of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,9 @@ pub enum HttpError {
     /// No answer.
     #[error("no answer: {0}")]
     NoAnswer(String),
+    /// What was named is not a URL.
+    #[error("not a URL")]
+    Malformed,
     /// Not 206: the server has no such file, or does not serve ranges.
     #[error("status {0}")]
     Status(u16),

@@ -59,24 +59,40 @@ pub(super) fn resolver(reach: Reach) -> Arc<Reach> {
 }
 
 /// Whether an address is reached over the public Internet (the registries of RFC 6890, as far as anything answers there).
-pub(crate) fn is_public(ip: IpAddr) -> bool {
+fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            let shared = a == 100 && b & 0xc0 == 64;
+            let [a, b, c, _] = ip.octets();
+            let protocols = a == 192 && b == 0 && c == 0;
             let benchmark = a == 198 && b & 0xfe == 18;
             let special = ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_multicast();
-            !(special || shared || benchmark || a == 0 || a >= 240)
+            !(special || is_shared(ip) || protocols || benchmark || a == 0 || a >= 240)
         }
         IpAddr::V6(ip) => match ip.segments() {
             // NAT64 leads to the IPv4 address in it.
             [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
                 is_public(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into())
             }
-            // Global unicast, without 6to4, which leads to an IPv4 address too.
-            [first, ..] => first & 0xe000 == 0x2000 && first != 0x2002,
+            // Teredo and 6to4 lead to an IPv4 address too.
+            [0x2001, 0, ..] | [0x2002, ..] => false,
+            // Global unicast.
+            [first, ..] => first & 0xe000 == 0x2000,
         },
     }
+}
+
+/// Whether an address is of this machine or its networks. Much is neither this nor public.
+pub(crate) fn is_near(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared(ip),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unique_local(),
+    }
+}
+
+/// 100.64.0.0/10, between a provider and its customers, and of overlay networks.
+fn is_shared(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    a == 100 && b & 0xc0 == 64
 }
 
 #[cfg(test)]
@@ -85,7 +101,15 @@ mod tests {
 
     #[test]
     fn only_addresses_of_the_internet_are_public() {
-        for ip in ["1.1.1.1", "172.15.0.1", "100.63.0.1", "2606:4700::1", "64:ff9b::101:101", "::ffff:1.1.1.1"] {
+        for ip in [
+            "1.1.1.1",
+            "172.15.0.1",
+            "100.63.0.1",
+            "2606:4700::1",
+            "2001:4860::1",
+            "64:ff9b::101:101",
+            "::ffff:1.1.1.1",
+        ] {
             assert!(is_public(ip.parse().unwrap()), "{ip}");
         }
         for ip in [
@@ -95,6 +119,7 @@ mod tests {
             "127.0.0.1",
             "169.254.169.254",
             "172.16.0.1",
+            "192.0.0.8",
             "192.168.1.1",
             "198.19.0.1",
             "224.0.0.1",
@@ -107,8 +132,32 @@ mod tests {
             "ff02::1",
             "64:ff9b::c0a8:101",
             "2002:c0a8:101::1",
+            "2001::c0a8:101",
         ] {
             assert!(!is_public(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn near_is_what_this_machine_and_its_networks_have() {
+        for ip in [
+            "127.0.0.2",
+            "10.0.0.1",
+            "100.127.0.1",
+            "169.254.0.1",
+            "172.31.0.1",
+            "192.168.1.1",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(is_near(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in
+            ["1.1.1.1", "100.128.0.1", "172.32.0.1", "240.0.0.1", "2002:a00:1::1", "64:ff9b:1::a00:1", "2606:4700::1"]
+        {
+            assert!(!is_near(ip.parse().unwrap()), "{ip}");
         }
     }
 
