@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{
-    Swarm, Transport as _,
+    StreamProtocol, Swarm, Transport as _,
     core::{transport::MemoryTransport, upgrade::Version},
     noise, swarm, yamux,
 };
@@ -18,6 +19,7 @@ use shoal_transport::{
     blob::{Blob, BlobSource, serve},
     peer, streams,
 };
+use shoal_wire::version::BLOB_PROTOCOL;
 
 use super::*;
 use crate::{platform::TokioPlatform, storage::DiskStorage};
