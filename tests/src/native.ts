@@ -1,16 +1,15 @@
 /** Native workers: `shoal work` processes, each with a key of its own. */
 import { join } from 'node:path';
 import { program } from './environment.ts';
-import { Program } from './process.ts';
+import { Program, type ProgramOptions } from './process.ts';
 import type { Relay } from './relay.ts';
 
-export interface NativeOptions {
+export interface NativeOptions extends Pick<ProgramOptions, 'env'> {
   /** EVM address to pay. */
   readonly payout?: string;
   /** Another program than the built one: the cheating build. */
   readonly file?: string;
   readonly args?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 let count = 0;
@@ -24,5 +23,5 @@ export function startNative(relay: Relay, options: NativeOptions = {}): Program 
     ...(options.payout === undefined ? [] : ['--payout', options.payout]),
     ...(options.args ?? []),
   ];
-  return new Program(options.file ?? program('shoal'), args, join(relay.dir, `${name}.log`), options.env);
+  return new Program(options.file ?? program('shoal'), args, join(relay.dir, `${name}.log`), options);
 }
