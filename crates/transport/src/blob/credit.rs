@@ -12,8 +12,12 @@ use web_time::Instant;
 
 use crate::webrtc::limits::{MAX_UNREAD_PER_CONNECTION, MAX_UNREAD_PER_STREAM};
 
-/// Half of a window that comes sooner than this, or than three quarters of a round trip, may have waited for its grant.
+/// Half of a window below the first one that comes sooner than this is too little for whatever the round trip is.
 const SHORT: Duration = Duration::from_millis(50);
+
+/// Round trip from which a path may need more than the first window. On a shorter one more only fills the sockets on the
+/// way, and each burst that one of them drops costs a retransmission timeout: a tab's upload over loopback loses half its rate.
+const FAR: Duration = Duration::from_millis(10);
 
 /// Half of a window that takes longer than this, or than two round trips, is a queue.
 const LONG: Duration = Duration::from_millis(200);
@@ -78,7 +82,7 @@ impl Credit {
             return 0;
         }
         let took = now.saturating_duration_since(self.granted_at);
-        let next = if took < SHORT.max(self.round_trip * 3 / 4) {
+        let next = if took < self.waiting() {
             self.window * 2
         } else if took > LONG.max(self.round_trip * 2) {
             self.window / 2
@@ -93,6 +97,18 @@ impl Credit {
                 self.window = next;
                 due
             }
+        }
+    }
+
+    /// Half of a window that comes sooner may have waited for its grant.
+    fn waiting(&self) -> Duration {
+        let round_trip = self.round_trip * 3 / 4;
+        if self.window < INITIAL_BLOB_CREDIT {
+            SHORT.max(round_trip)
+        } else if self.round_trip >= FAR {
+            round_trip
+        } else {
+            Duration::ZERO
         }
     }
 
