@@ -135,8 +135,8 @@ impl Download {
         }
     }
 
-    /// Waits until a claim has ended, a size has become known or a piece may have become whole since `seen`, and returns what to wait with next. Start
-    /// with zero.
+    /// Waits until a claim has ended, a size has become known or a piece may have become whole since `seen`, and returns
+    /// what to wait with next. Start with zero.
     pub async fn changed(&self, seen: u64) -> u64 {
         std::future::poll_fn(|cx| {
             let mut state = self.state();
