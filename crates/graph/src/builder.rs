@@ -3,7 +3,7 @@
 use crate::{
     error::GraphError,
     graph::{Graph, Node, Parts, ValueId, check_counts},
-    op::{ConvGeometry, Op, TensorType},
+    op::{Op, TensorType},
 };
 
 /// A graph under construction. Ids from one builder mean nothing to another.
@@ -36,8 +36,8 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// Whatever shape inference refuses, and too many nodes.
-    pub fn apply(&mut self, op: Op, inputs: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
-        check_counts(self.types.len(), self.nodes.len() + 1, 0)?;
+    pub fn apply(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
+        check_counts(self.types.len() + 1, self.nodes.len() + 1, 0)?;
         let operands = inputs
             .iter()
             .map(|value| {
@@ -46,35 +46,20 @@ impl GraphBuilder {
                     .ok_or(GraphError::NoSuchValue { value: value.0, values: self.types.len() })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let results = op.infer(&operands)?;
-        let outputs: Vec<ValueId> = results.into_iter().map(|result| self.value(result)).collect();
-        self.nodes.push(Node { op, inputs: inputs.to_vec(), outputs: outputs.clone() });
-        Ok(outputs)
-    }
-
-    /// [`Self::apply`] for an operation with one result.
-    pub fn apply_one(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
-        let name = op.name();
-        let made = self.apply(op, inputs)?;
-        match made[..] {
-            [value] => Ok(value),
-            _ => Err(GraphError::Arity { op: name, what: "outputs", expected: 1, found: made.len() }),
-        }
-    }
-
-    /// a·b with optional transposition of either.
-    pub fn mat_mul(&mut self, a: ValueId, b: ValueId, trans_a: bool, trans_b: bool) -> Result<ValueId, GraphError> {
-        self.apply_one(Op::MatMul { trans_a, trans_b }, &[a, b])
-    }
-
-    /// Convolution of x \[n, c, h, w\] with weight \[o, c, kh, kw\].
-    pub fn conv2d(&mut self, x: ValueId, weight: ValueId, stride: u32, padding: u32) -> Result<ValueId, GraphError> {
-        self.apply_one(Op::Conv2d(ConvGeometry { stride, padding }), &[x, weight])
+        let result = op.infer(&operands)?;
+        let output = self.value(result);
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), output });
+        Ok(output)
     }
 
     /// Names a value as an output.
     pub fn output(&mut self, name: impl Into<String>, value: ValueId) {
         self.outputs.push((name.into(), value));
+    }
+
+    /// Shape of a value made so far.
+    pub fn shape(&self, value: ValueId) -> &[u32] {
+        &self.types[value.index()].shape
     }
 
     /// Type of a value made so far.

@@ -5,25 +5,24 @@
 //!
 //! | operation | count |
 //! |---|---|
-//! | `mat_mul` | 2·m·n·k |
-//! | `conv2d` and both its gradients | 2·n·o·oh·ow·c·kh·kw |
-//! | memory-bound: `add_bias`, `relu`, `relu_grad`, `add`, `scale`, `constant` | 1 per element made |
-//! | `max_pool2d`, `max_pool2d_grad`, `sum_channels` | 1 per element of x |
-//! | `softmax`, `softmax_cross_entropy` and their gradients | 16 per element (an exponential is about 14 operations) |
-//! | `sgd_momentum` | 4 per element |
+//! | `mat_mul`, `mat_mul_integer` | 2·m·n·k a matrix |
+//! | `conv2d` and both its gradients | 2·n·o·oh·ow·(c/groups)·kh·kw |
+//! | what computes or moves an element | 1 per element made |
+//! | exp, log, sin, cos, tanh, erf, sigmoid, pow | 16 per element (an exponential is about 14 operations) |
+//! | `max_pool2d`, `sum_pool2d` and their gradients | kh·kw per window |
+//! | `reduce_…`, `arg_max`, `scatter_add` | 1 per element of the first operand |
+//! | `softmax`, `softmax_cross_entropy` and their gradients | 16 per element |
 //! | `reshape` | 0: no arithmetic, no copy needed |
 
 use crate::{
     error::GraphError,
     graph::{Node, ValueId},
     limits::MAX_MEMORY_BYTES,
-    op::{Op, TensorType, elements},
+    op::{Binary, Op, Reduction, TensorType, elements},
 };
 
-/// Reference operations an element of a softmax-like operation.
-pub const SOFTMAX_WEIGHT: u64 = 16;
-/// Reference operations an element of an SGD update.
-pub const SGD_WEIGHT: u64 = 4;
+/// Reference operations an element of a function that is a polynomial or more.
+pub const TRANSCENDENTAL_WEIGHT: u64 = 16;
 /// Upper bound on one graph's reference operations: a day at 100 TFLOP/s, far from overflow when summed over units.
 pub const MAX_REFERENCE_OPS: u64 = 1 << 53;
 
@@ -63,48 +62,80 @@ pub(crate) fn count(
 }
 
 /// Reference operations of one node.
-pub(crate) fn node_ops(node: &Node, types: &[TensorType]) -> u64 {
+pub fn node_ops(node: &Node, types: &[TensorType]) -> u64 {
     let input = |i: usize| types[node.inputs[i].index()].shape.as_slice();
-    let made = elements(&types[node.outputs[0].index()].shape);
+    let made = types[node.output.index()].elements();
+    let products = || made.saturating_mul(product_depth(node, types)).saturating_mul(2);
     match &node.op {
-        Op::MatMul { .. } => 2u64.saturating_mul(made).saturating_mul(product_depth(node, types)),
-        Op::Conv2d(_) => 2u64.saturating_mul(made).saturating_mul(product_depth(node, types)),
-        // The same products as the forward convolution: each element of dy with each weight of its output channel.
-        Op::Conv2dGradInput { .. } => {
-            let per_dy = elements(&input(0)[1..]);
-            2u64.saturating_mul(elements(input(1))).saturating_mul(per_dy)
-        }
-        Op::Conv2dGradWeight { .. } => 2u64.saturating_mul(made).saturating_mul(product_depth(node, types)),
-        Op::AddBias | Op::Relu | Op::ReluGrad | Op::Add | Op::Scale { .. } | Op::Constant { .. } => made,
-        Op::MaxPool2d { .. } | Op::MaxPool2dGrad { .. } | Op::SumChannels => elements(input(0)),
-        Op::Softmax | Op::SoftmaxGrad | Op::SoftmaxCrossEntropy | Op::SoftmaxCrossEntropyGrad => {
-            SOFTMAX_WEIGHT.saturating_mul(elements(input(0)))
-        }
-        Op::SgdMomentum => SGD_WEIGHT.saturating_mul(made),
         Op::Reshape { .. } => 0,
+        Op::MatMul { .. } | Op::MatMulInteger { .. } | Op::Conv2d { .. } | Op::Conv2dGradWeight { .. } => products(),
+        // The same products as the forward convolution: each element of dy with each weight of its output channel.
+        Op::Conv2dGradInput { .. } => elements(input(1)).saturating_mul(elements(&input(0)[1..])).saturating_mul(2),
+        Op::MaxPool2d { kernel_height, kernel_width, .. } | Op::SumPool2d { kernel_height, kernel_width, .. } => {
+            made.saturating_mul(kernel_len(*kernel_height, *kernel_width))
+        }
+        Op::MaxPool2dGrad { kernel_height, kernel_width, .. } => {
+            elements(input(1)).saturating_mul(kernel_len(*kernel_height, *kernel_width)).saturating_add(made)
+        }
+        Op::SumPool2dGrad { kernel_height, kernel_width, .. } => {
+            elements(input(0)).saturating_mul(kernel_len(*kernel_height, *kernel_width)).saturating_add(made)
+        }
+        Op::Softmax | Op::SoftmaxGrad | Op::SoftmaxCrossEntropy | Op::SoftmaxCrossEntropyGrad => {
+            TRANSCENDENTAL_WEIGHT.saturating_mul(elements(input(0)))
+        }
+        Op::Unary(unary) if unary.is_transcendental() => TRANSCENDENTAL_WEIGHT.saturating_mul(made),
+        Op::Binary(Binary::Pow) => TRANSCENDENTAL_WEIGHT.saturating_mul(made),
+        Op::Reduce { .. } | Op::ArgMax { .. } => elements(input(0)),
+        Op::ScatterAdd { .. } => elements(input(0)).saturating_add(made),
+        Op::Constant(_)
+        | Op::Iota { .. }
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Where
+        | Op::Cast { .. }
+        | Op::Transpose { .. }
+        | Op::Broadcast { .. }
+        | Op::Slice { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Gather { .. } => made,
     }
 }
 
-/// K: how many products one output element of the node sums, 1 for operations that are no products.
+fn kernel_len(height: u32, width: u32) -> u64 {
+    u64::from(height) * u64::from(width)
+}
+
+/// K: how many products or elements one output element of the node sums, 1 for operations that sum nothing.
 pub fn product_depth(node: &Node, types: &[TensorType]) -> u64 {
     let input = |i: usize| types[node.inputs[i].index()].shape.as_slice();
     match &node.op {
-        Op::MatMul { trans_a, .. } => u64::from(input(0)[usize::from(!trans_a)]),
-        Op::Conv2d(_) => elements(&input(1)[1..]),
-        Op::Conv2dGradInput { .. } => u64::from(input(0)[0]) * elements(&input(0)[2..]),
-        Op::Conv2dGradWeight { .. } => u64::from(input(1)[0]) * elements(&input(1)[2..]),
-        Op::SumChannels => elements(input(0)) / u64::from(input(0)[1]),
+        Op::MatMul { trans_a, .. } => {
+            let a = input(0);
+            u64::from(a[a.len() - if *trans_a { 2 } else { 1 }])
+        }
+        Op::MatMulInteger { .. } => input(0).last().copied().map_or(1, u64::from),
+        Op::Conv2d { .. } => elements(&input(1)[1..]),
+        Op::Conv2dGradInput { groups, .. } => u64::from(input(0)[0] / groups).saturating_mul(elements(&input(0)[2..])),
+        Op::Conv2dGradWeight { .. } => u64::from(input(1)[0]).saturating_mul(elements(&input(1)[2..])),
+        Op::SumPool2d { kernel_height, kernel_width, .. } | Op::SumPool2dGrad { kernel_height, kernel_width, .. } => {
+            kernel_len(*kernel_height, *kernel_width)
+        }
+        Op::Reduce { reduction: Reduction::Sum | Reduction::Product, .. } => {
+            elements(input(0)) / types[node.output.index()].elements()
+        }
+        Op::ScatterAdd { .. } => elements(input(1)),
         _ => 1,
     }
 }
 
-/// Scratch bytes of a node: the unfolded image of one sample (im2col) and, for an input gradient, the weights in another
-/// order. Other temporaries are of fixed size.
+/// Scratch bytes of a node beyond fixed sizes: packed operands of products, which are at most the operands once more, and for a
+/// convolution the unfolded image of one sample.
 fn scratch_bytes(node: &Node, types: &[TensorType]) -> u64 {
     let input = |i: usize| types[node.inputs[i].index()].shape.as_slice();
-    let made = types[node.outputs[0].index()].shape.as_slice();
+    let made = types[node.output.index()].shape.as_slice();
     let elements = match &node.op {
-        Op::Conv2d(_) => product_depth(node, types).saturating_mul(elements(&made[2..])),
+        Op::Conv2d { .. } => elements(&input(1)[1..]).saturating_mul(elements(&made[2..])),
         Op::Conv2dGradInput { .. } => {
             product_depth(node, types).saturating_mul(elements(&made[2..])).saturating_add(elements(input(0)))
         }
@@ -118,7 +149,7 @@ fn scratch_bytes(node: &Node, types: &[TensorType]) -> u64 {
 pub fn last_uses(values: usize, nodes: &[Node], outputs: &[(String, ValueId)]) -> Vec<usize> {
     let mut last = vec![0; values];
     for (index, node) in nodes.iter().enumerate() {
-        for value in node.inputs.iter().chain(&node.outputs) {
+        for value in node.inputs.iter().chain([&node.output]) {
             last[value.index()] = index;
         }
     }
@@ -142,9 +173,7 @@ fn peak_memory(
     let mut live = inputs.iter().fold(0u64, |sum, (_, value)| sum.saturating_add(types[value.index()].bytes()));
     let mut peak = live;
     for (index, node) in nodes.iter().enumerate() {
-        for value in &node.outputs {
-            live = live.saturating_add(types[value.index()].bytes());
-        }
+        live = live.saturating_add(types[node.output.index()].bytes());
         peak = peak.max(live.saturating_add(scratch_bytes(node, types)));
         live = frees[index].iter().fold(live, |live, bytes| live.saturating_sub(*bytes));
     }

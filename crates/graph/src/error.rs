@@ -154,6 +154,16 @@ pub enum GraphError {
         /// The attribute.
         value: f32,
     },
+    /// A constant whose bytes are not its shape's.
+    #[error("constant of shape {shape:?} has {found} bytes, {expected} expected")]
+    LiteralLength {
+        /// Its shape.
+        shape: Vec<u32>,
+        /// Bytes of that shape.
+        expected: u64,
+        /// Bytes given.
+        found: u64,
+    },
     /// A graph without outputs.
     #[error("the graph has no outputs")]
     NoOutputs,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The only graph version there is.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Index of a value in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,15 +29,15 @@ impl ValueId {
     }
 }
 
-/// One operation with its operands and results.
+/// One operation with its operands and its result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// What is computed.
     pub op: Op,
     /// Operands, in the order of `graph.proto`.
     pub inputs: Vec<ValueId>,
-    /// Results.
-    pub outputs: Vec<ValueId>,
+    /// Result.
+    pub output: ValueId,
 }
 
 /// A validated graph and its canonical bytes.
@@ -216,28 +216,18 @@ fn check_node(index: usize, node: &Node, types: &[TensorType], made: &mut [bool]
         }
     }
     let operands: Vec<&TensorType> = node.inputs.iter().map(|value| &types[value.index()]).collect();
-    let results = node.op.infer(&operands)?;
-    if results.len() != node.outputs.len() {
-        return Err(GraphError::Arity {
+    let result = node.op.infer(&operands)?;
+    mark_made(made, node.output)?;
+    let declared = &types[node.output.index()];
+    if *declared != result {
+        return Err(GraphError::DeclaredOtherwise {
             op: node.op.name(),
-            what: "outputs",
-            expected: results.len(),
-            found: node.outputs.len(),
+            value: node.output.0,
+            made: result.dtype,
+            made_shape: result.shape,
+            declared: declared.dtype,
+            declared_shape: declared.shape.clone(),
         });
-    }
-    for (value, result) in node.outputs.iter().zip(results) {
-        mark_made(made, *value)?;
-        let declared = &types[value.index()];
-        if *declared != result {
-            return Err(GraphError::DeclaredOtherwise {
-                op: node.op.name(),
-                value: value.0,
-                made: result.dtype,
-                made_shape: result.shape,
-                declared: declared.dtype,
-                declared_shape: declared.shape.clone(),
-            });
-        }
     }
     Ok(())
 }
@@ -265,9 +255,9 @@ fn from_proto(message: proto::Graph) -> Result<Parts, GraphError> {
     let mut nodes = Vec::with_capacity(message.nodes.len());
     for (index, node) in message.nodes.into_iter().enumerate() {
         nodes.push(Node {
-            op: op_from_proto(node.op.ok_or(GraphError::UnknownOp { node: index })?),
+            op: node.op.and_then(op_from_proto).ok_or(GraphError::UnknownOp { node: index })?,
             inputs: node.inputs.into_iter().map(ValueId).collect(),
-            outputs: node.outputs.into_iter().map(ValueId).collect(),
+            output: ValueId(node.output),
         });
     }
     let outputs = message.outputs.into_iter().map(|output| (output.name, ValueId(output.value))).collect();
@@ -295,7 +285,7 @@ fn to_proto(
             .iter()
             .map(|node| proto::Node {
                 inputs: node.inputs.iter().map(|value| value.0).collect(),
-                outputs: node.outputs.iter().map(|value| value.0).collect(),
+                output: node.output.0,
                 op: Some(op_to_proto(&node.op)),
             })
             .collect(),

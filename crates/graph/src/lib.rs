@@ -7,15 +7,18 @@
 
 pub mod autodiff;
 mod builder;
+mod compose;
 mod convert;
 pub mod cost;
 mod error;
 mod graph;
 pub mod limits;
 mod op;
+mod optimiser;
 pub mod programs;
 
 pub use builder::GraphBuilder;
 pub use error::GraphError;
 pub use graph::{Graph, Node, VERSION, ValueId};
-pub use op::{ConvGeometry, DType, Op, TensorType};
+pub use op::{Axis2d, Binary, DType, Literal, Op, Reduction, TensorType, Unary, Window2d};
+pub use optimiser::{Adam, AdamRates, Momentum};

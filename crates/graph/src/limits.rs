@@ -1,13 +1,18 @@
 //! Bounds on what a graph may contain. A graph comes from a stranger: every quantity that costs the reader memory or
 //! time is bounded here before anything is allocated for it.
 
-/// Encoded graph, bytes. The largest planned models have a few thousand nodes of about 40 bytes each.
+/// Encoded graph, bytes. The largest planned models have ten thousand nodes of about 60 bytes each, and a decoder needs at
+/// most some forty times as much memory as it reads.
 pub const MAX_GRAPH_BYTES: usize = 1 << 20;
-/// Nodes in one graph: a training step of a hundred-layer network needs about a thousand.
-pub const MAX_NODES: usize = 4096;
-/// Values in one graph: every node makes at most two, the rest are inputs.
-pub const MAX_VALUES: usize = 3 * MAX_NODES;
-/// Dimensions of a tensor: NCHW needs four, two are spare for attention heads.
+/// Nodes in one graph: a training step of a transformer has about two hundred a layer.
+pub const MAX_NODES: usize = 1 << 14;
+/// Values in one graph: every node makes one, the rest are inputs.
+pub const MAX_VALUES: usize = 2 * MAX_NODES;
+/// Bytes of one constant: masks and tables of indices. Weights are inputs.
+pub const MAX_LITERAL_BYTES: usize = 1 << 16;
+/// Tensors that one concatenation takes.
+pub const MAX_CONCAT: usize = 256;
+/// Dimensions of a tensor: NCHW needs four; grouped attention heads need six.
 pub const MAX_RANK: usize = 6;
 /// Elements of one tensor: 1 GiB of f32, more than a browser tab can hold beside anything else.
 pub const MAX_ELEMENTS: u64 = 1 << 28;

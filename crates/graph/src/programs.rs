@@ -12,7 +12,7 @@ use crate::{
     builder::GraphBuilder,
     error::GraphError,
     graph::{Graph, ValueId},
-    op::{Op, TensorType},
+    op::{Axis2d, Op, TensorType, Unary, Window2d},
 };
 
 /// Input: samples, f32 \[batch, …sample\].
@@ -65,9 +65,9 @@ pub fn training_step(model: &ModelSpec, batch: u32) -> Result<Graph, GraphError>
     for ((parameter, value), gradient) in net.parameters.iter().zip(gradient) {
         let name = format!("{VELOCITY_PREFIX}{}", parameter.name);
         let velocity = b.input(name.clone(), TensorType::f32(parameter.shape.clone()))?;
-        let made = b.apply(Op::SgdMomentum, &[*value, velocity, gradient, learning_rate, momentum])?;
-        b.output(parameter.name.clone(), made[0]);
-        velocities.push((name, made[1]));
+        let made = b.sgd_momentum(*value, velocity, gradient, learning_rate, momentum)?;
+        b.output(parameter.name.clone(), made.parameter);
+        velocities.push((name, made.velocity));
     }
     for (name, value) in velocities {
         b.output(name, value);
@@ -105,7 +105,7 @@ fn differentiated(model: &ModelSpec, batch: u32) -> Result<(Net, ValueId, Vec<Va
     let mut net = Net::new(model, batch)?;
     let logits = net.layers(model)?;
     let labels = net.builder.input(LABELS, TensorType::i32([batch]))?;
-    let loss = net.builder.apply_one(Op::SoftmaxCrossEntropy, &[logits, labels])?;
+    let loss = net.builder.cross_entropy(logits, labels)?;
     let values: Vec<ValueId> = net.parameters.iter().map(|(_, value)| *value).collect();
     let gradient = gradients(&mut net.builder, loss, &values)?;
     Ok((net, loss, gradient))
@@ -146,15 +146,16 @@ impl Net {
                 let fan_in = u32::try_from(fan_in).map_err(|_| bad("conv2d", "the kernel is too large"))?;
                 let weight = self.parameter(layer, "weight", vec![out_channels, channels, kernel, kernel], fan_in)?;
                 let bias = self.parameter(layer, "bias", vec![out_channels], 0)?;
-                let y = self.builder.conv2d(x, weight, stride, padding)?;
-                self.builder.apply_one(Op::AddBias, &[y, bias])
+                self.builder.conv2d(x, weight, Some(bias), Window2d::square(stride, padding), 1)
             }
-            LayerSpec::Relu => self.builder.apply_one(Op::Relu, &[x]),
+            LayerSpec::Relu => self.builder.unary(Unary::Relu, x),
             LayerSpec::MaxPool2d { size } => {
                 if shape.len() != 4 {
                     return Err(bad("max_pool2d", "it takes channels × height × width"));
                 }
-                self.builder.apply_one(Op::MaxPool2d { size }, &[x])
+                let axis = Axis2d { stride: size, ..Axis2d::DENSE };
+                let window = Window2d { height: axis, width: axis };
+                self.builder.apply(Op::MaxPool2d { window, kernel_height: size, kernel_width: size }, &[x])
             }
             LayerSpec::Flatten => self.flatten(x),
             LayerSpec::Dense { units } => {
@@ -162,8 +163,7 @@ impl Net {
                 let features = self.builder.value_type(x).shape[1];
                 let weight = self.parameter(layer, "weight", vec![units, features], features)?;
                 let bias = self.parameter(layer, "bias", vec![units], 0)?;
-                let y = self.builder.mat_mul(x, weight, false, true)?;
-                self.builder.apply_one(Op::AddBias, &[y, bias])
+                self.builder.dense(x, weight, Some(bias))
             }
         }
     }
@@ -176,7 +176,7 @@ impl Net {
         // The whole tensor is within the element limit, so its features fit in u32.
         let features = shape[1..].iter().product();
         let shape = vec![shape[0], features];
-        self.builder.apply_one(Op::Reshape { shape }, &[x])
+        self.builder.reshape(x, &shape)
     }
 
     fn parameter(&mut self, layer: usize, part: &str, shape: Vec<u32>, fan_in: u32) -> Result<ValueId, GraphError> {
