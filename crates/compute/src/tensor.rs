@@ -29,23 +29,19 @@ pub enum Data {
 macro_rules! with_elements {
     ($data:expr, $elements:ident => $body:expr) => {
         match $data {
-            $crate::tensor::Data::F32($elements) => $body,
-            $crate::tensor::Data::I32($elements) => $body,
-            $crate::tensor::Data::I8($elements) => $body,
-            $crate::tensor::Data::U8($elements) => $body,
+            Data::F32($elements) => $body,
+            Data::I32($elements) => $body,
+            Data::I8($elements) => $body,
+            Data::U8($elements) => $body,
         }
     };
 }
-pub(crate) use with_elements;
-
 /// Type of an element.
 pub(crate) trait Element: Copy + Default + 'static {
     /// Elements as data.
     fn data(elements: Vec<Self>) -> Data;
     /// Elements of data of this type.
     fn elements(data: &Data) -> Option<&[Self]>;
-    /// Takes the elements out of data of this type.
-    fn into_elements(data: Data) -> Option<Vec<Self>>;
 }
 
 macro_rules! element {
@@ -56,10 +52,6 @@ macro_rules! element {
             }
 
             fn elements(data: &Data) -> Option<&[Self]> {
-                if let Data::$variant(elements) = data { Some(elements) } else { None }
-            }
-
-            fn into_elements(data: Data) -> Option<Vec<Self>> {
                 if let Data::$variant(elements) = data { Some(elements) } else { None }
             }
         }

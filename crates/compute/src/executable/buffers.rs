@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use shoal_graph::DType;
 
-use crate::tensor::Data;
+use crate::{kernels::gemm::Scratch, tensor::Data};
 
 /// Bytes kept between uses at most. What is kept was part of a run's budget a moment ago.
 const MAX_KEPT_BYTES: usize = 256 * 1024 * 1024;
 
 /// Buffers by type and length.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Buffers {
     floats: BTreeMap<usize, Vec<Vec<f32>>>,
     integers: BTreeMap<usize, Vec<Vec<i32>>>,
     kept_bytes: usize,
+    /// Packed operands of products.
+    pub(super) scratch: Scratch,
 }
 
 impl Buffers {

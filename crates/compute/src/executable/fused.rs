@@ -73,9 +73,10 @@ impl Fused {
     }
 
     pub(super) fn run(&self, values: &mut Values, buffers: &mut Buffers) {
-        let operands = self.operands.iter().map(|operand| {
-            values[operand.value.index()].clone().expect("a value lives until its last use")
-        });
+        let operands = self
+            .operands
+            .iter()
+            .map(|operand| values[operand.value.index()].clone().expect("a value lives until its last use"));
         let mut blocks = Blocks {
             views: &self.operands,
             operands: operands.collect(),

@@ -18,13 +18,18 @@ use crate::{
 };
 
 /// A graph with its plan and its memory.
-#[derive(Debug)]
 pub struct Executable {
     graph: Graph,
     steps: Vec<Step>,
     /// For each step, the values that nothing reads after it.
     dead: Vec<Vec<ValueId>>,
     buffers: Buffers,
+}
+
+impl std::fmt::Debug for Executable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executable").field("steps", &self.steps).finish_non_exhaustive()
+    }
 }
 
 /// Elements of the values that live. Reshaping shares them.

@@ -15,7 +15,7 @@ use crate::{
         reduce, rows,
         strided::{self, View},
     },
-    tensor::{Data, Element, with_elements},
+    tensor::{Data, Element},
 };
 
 /// What the node makes of the values.
@@ -31,7 +31,7 @@ pub(super) fn run(graph: &Graph, node: &Node, values: &Values, buffers: &mut Buf
     }
     let mut out = buffers.of(made.dtype, len);
     match &mut out {
-        Data::F32(y) => call.floats(y)?,
+        Data::F32(y) => call.floats(y, &mut buffers.scratch)?,
         Data::I32(y) => call.integers(y)?,
         Data::I8(y) => call.moved(y)?,
         Data::U8(y) => call.moved(y)?,
@@ -61,21 +61,21 @@ impl<'a> Call<'a> {
         &self.graph.value_type(self.node.inputs[operand]).shape
     }
 
-    fn floats(&self, y: &mut [f32]) -> Result<(), ComputeError> {
+    fn floats(&self, y: &mut [f32], scratch: &mut gemm::Scratch) -> Result<(), ComputeError> {
         let width = || self.shape(0).last().map_or(1, |dim| *dim as usize);
         match &self.node.op {
-            Op::MatMul { trans_a, trans_b } => self.product(*trans_a, *trans_b, y),
+            Op::MatMul { trans_a, trans_b } => self.product(*trans_a, *trans_b, y, scratch),
             Op::Conv2d { window, groups } => {
                 let conv = conv(window, *groups, self.shape(0), self.shape(1), self.shape);
-                conv.forward(self.get(0), self.get(1), y);
+                conv.forward(scratch, self.get(0), self.get(1), y);
             }
             Op::Conv2dGradInput { window, groups, .. } => {
                 let conv = conv(window, *groups, self.shape, self.shape(0), self.shape(1));
-                conv.grad_input(self.get(0), self.get(1), y);
+                conv.grad_input(scratch, self.get(0), self.get(1), y);
             }
             Op::Conv2dGradWeight { window, groups, .. } => {
                 let conv = conv(window, *groups, self.shape(0), self.shape, self.shape(1));
-                conv.grad_weight(self.get(0), self.get(1), y);
+                conv.grad_weight(scratch, self.get(0), self.get(1), y);
             }
             Op::MaxPool2d { window, kernel_height, kernel_width } => {
                 pool(window, [*kernel_height, *kernel_width], self.shape(0), self.shape).max(self.get(0), y);
@@ -174,21 +174,19 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn product(&self, trans_a: bool, trans_b: bool, c: &mut [f32]) {
-        let Product { m, n, k, .. } = self.sizes(trans_a);
-        let view = |data, stored: (usize, usize), transposed| match transposed {
-            false => gemm::Matrix::rows(data, stored.1),
-            true => gemm::Matrix::transposed(data, stored.0),
-        };
+    fn product(&self, trans_a: bool, trans_b: bool, c: &mut [f32], scratch: &mut gemm::Scratch) {
+        let Product { m, n, k } = self.sizes(trans_a);
         c.fill(0.0);
         let matrices = self.get(0).chunks(m * k).zip(self.get(1).chunks(k * n)).zip(c.chunks_mut(m * n));
         for ((a, b), c) in matrices {
-            gemm::gemm_accumulate(m, n, k, view(a, (m, k), trans_a), view(b, (n, n), trans_b).of_depth(k, trans_b), c);
+            let a = if trans_a { gemm::Matrix::transposed(a, m) } else { gemm::Matrix::rows(a, k) };
+            let b = if trans_b { gemm::Matrix::transposed(b, k) } else { gemm::Matrix::rows(b, n) };
+            gemm::gemm_accumulate(scratch, m, n, k, a, b, c);
         }
     }
 
     fn integer_product(&self, trans_b: bool, mut c: Vec<i32>) -> Vec<i32> {
-        let Product { m, n, k, .. } = self.sizes(false);
+        let Product { m, n, k } = self.sizes(false);
         let b = self.get::<i8>(1);
         for (at, (b, c)) in b.chunks(k * n).zip(c.chunks_mut(m * n)).enumerate() {
             match &**self.data(0) {

@@ -73,7 +73,11 @@ impl Planner<'_> {
             let (to, dtype) = (self.block(), value_type.dtype);
             let sources = [Place::Operand(operand); 3];
             let load = Instruction { action: Action::Load, sources, from_dtype: dtype, to, to_dtype: dtype };
-            if view.is_single() { self.before.push(load) } else { self.code.push(load) }
+            if view.is_single() {
+                self.before.push(load)
+            } else {
+                self.code.push(load)
+            }
             to
         };
         self.operands.push(Operand { value, view });

@@ -2,7 +2,7 @@
 
 use shoal_graph::{Binary, Unary};
 
-use super::math;
+use super::{functions, math};
 
 fn map<A: Copy, Y>(x: &[A], y: &mut [Y], f: impl Fn(A) -> Y) {
     for (y, x) in y.iter_mut().zip(x) {
@@ -21,7 +21,15 @@ pub(crate) fn unary_f32(unary: Unary, x: &[f32], y: &mut [f32]) {
     match unary {
         Unary::Neg => map(x, y, |x| -x),
         Unary::Abs => map(x, y, f32::abs),
-        Unary::Sign => map(x, y, |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x }),
+        Unary::Sign => map(x, y, |x| {
+            if x > 0.0 {
+                1.0
+            } else if x < 0.0 {
+                -1.0
+            } else {
+                x
+            }
+        }),
         Unary::Floor => map(x, y, f32::floor),
         Unary::Ceil => map(x, y, f32::ceil),
         Unary::Round => map(x, y, f32::round_ties_even),
@@ -29,11 +37,11 @@ pub(crate) fn unary_f32(unary: Unary, x: &[f32], y: &mut [f32]) {
         Unary::Reciprocal => map(x, y, |x| 1.0 / x),
         Unary::Exp => map(x, y, math::exp),
         Unary::Log => map(x, y, math::log),
-        Unary::Sin => map(x, y, math::sin),
-        Unary::Cos => map(x, y, math::cos),
-        Unary::Tanh => map(x, y, math::tanh),
-        Unary::Erf => map(x, y, math::erf),
-        Unary::Sigmoid => map(x, y, math::sigmoid),
+        Unary::Sin => map(x, y, functions::sin),
+        Unary::Cos => map(x, y, functions::cos),
+        Unary::Tanh => map(x, y, functions::tanh),
+        Unary::Erf => map(x, y, functions::erf),
+        Unary::Sigmoid => map(x, y, functions::sigmoid),
         Unary::Relu => map(x, y, |x| if x > 0.0 { x } else { 0.0 }),
     }
 }
@@ -57,7 +65,7 @@ pub(crate) fn binary_f32(binary: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
         Binary::Div => zip(a, b, y, |a, b| a / b),
         Binary::Max => zip(a, b, y, |a, b| if b > a { b } else { a }),
         Binary::Min => zip(a, b, y, |a, b| if b < a { b } else { a }),
-        Binary::Pow => zip(a, b, y, math::pow),
+        Binary::Pow => zip(a, b, y, functions::pow),
         _ => unreachable!("{} makes integers", binary.name()),
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod conv;
 pub(crate) mod elementwise;
+pub(crate) mod functions;
 pub(crate) mod gather;
 pub(crate) mod gemm;
 pub(crate) mod math;

@@ -105,8 +105,11 @@ impl Pool {
 
     /// The usual case: windows of 2 × 2 beside each other.
     fn halves(&self) -> bool {
-        [self.kernel, self.stride] == [[2, 2]; 2] && self.dilation == [1, 1] && self.low == [0, 0]
-            && self.out[0] * 2 <= self.image[0] && self.out[1] * 2 <= self.image[1]
+        [self.kernel, self.stride] == [[2, 2]; 2]
+            && self.dilation == [1, 1]
+            && self.low == [0, 0]
+            && self.out[0] * 2 <= self.image[0]
+            && self.out[1] * 2 <= self.image[1]
     }
 
     fn max_of_halves(&self, x: &[f32], y: &mut [f32]) {

@@ -133,7 +133,8 @@ pub(crate) fn sliced(shape: &[u32], starts: &[u32], steps: &[i32], out: &[u32]) 
 /// The view of the padded tensor that x is written to.
 pub(crate) fn padded(shape: &[u32], low: &[u32], interior: &[u32], out: &[u32]) -> View {
     let own = row_major(out);
-    let strides: Vec<isize> = own.iter().zip(interior).map(|(stride, between)| stride * (*between as isize + 1)).collect();
+    let strides: Vec<isize> =
+        own.iter().zip(interior).map(|(stride, between)| stride * (*between as isize + 1)).collect();
     let offset = own.iter().zip(low).map(|(stride, low)| stride.unsigned_abs() * *low as usize).sum();
     View::new(shape, &strides, offset)
 }
