@@ -78,16 +78,18 @@ struct Block<'a> {
 impl Block<'_> {
     /// K-major already: vectors are copied.
     fn copy(&self, out: &mut [f32]) {
-        for (k, out) in out.chunks_exact_mut(self.stored).enumerate() {
-            let row = &self.source.data[self.start + k * self.source.row_stride..][..self.present];
-            if self.present.is_multiple_of(4) {
-                for (out, row) in out.as_chunks_mut::<4>().0.iter_mut().zip(row.as_chunks::<4>().0) {
-                    *out = *row;
-                }
-                continue;
+        let columns = self.present / 4 * 4;
+        let stride = self.source.row_stride;
+        let from = &self.source.data[self.start..][..(self.steps - 1) * stride + self.present];
+        assert!(out.len() >= self.steps * self.stored && self.stored >= self.present, "the panel has room");
+        for j in (0..columns).step_by(4) {
+            for k in 0..self.steps {
+                // SAFETY: both slices reach over every step at their strides.
+                unsafe { Native4::load(from.as_ptr().add(k * stride + j)).store(out.as_mut_ptr().add(k * self.stored + j)) };
             }
-            out[..self.present].copy_from_slice(row);
-            out[self.present..].fill(0.0);
+        }
+        if columns < self.stored {
+            self.gather(columns, 0, out);
         }
     }
 
@@ -109,7 +111,9 @@ impl Block<'_> {
                 }
             }
         }
-        self.gather(columns, 0, &mut out[..steps * self.stored]);
+        if columns < self.stored {
+            self.gather(columns, 0, &mut out[..steps * self.stored]);
+        }
         if steps < self.steps {
             self.gather(0, steps, out);
         }
