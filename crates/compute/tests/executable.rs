@@ -31,7 +31,8 @@ impl Numbers {
 
 /// A random graph of operations that are fused and some that are not, over a few shapes that broadcast.
 fn random(numbers: &mut Numbers) -> (GraphBuilder, Vec<ValueId>) {
-    const SHAPES: [&[u32]; 6] = [&[], &[7], &[5, 1], &[5, 7], &[3, 5, 7], &[3, 1, 1]];
+    // The largest has more elements than one block of a loop, and does not end with one.
+    const SHAPES: [&[u32]; 6] = [&[], &[70], &[5, 1], &[5, 70], &[3, 5, 70], &[3, 1, 1]];
     let mut b = GraphBuilder::new();
     let mut values: Vec<ValueId> = (0..8)
         .map(|i| {
@@ -47,7 +48,7 @@ fn random(numbers: &mut Numbers) -> (GraphBuilder, Vec<ValueId>) {
             0..=4 => b.apply(Op::Binary(Binary::ALL[numbers.below(13)]), &[x, y]),
             5 => b.apply(Op::Unary([Unary::Neg, Unary::Abs, Unary::Relu, Unary::Sqrt][numbers.below(4)]), &[x]),
             6 => b.apply(Op::Where, &[x, y, z]),
-            7 => b.apply(Op::Broadcast { shape: vec![3, 5, 7] }, &[x]),
+            7 => b.apply(Op::Broadcast { shape: vec![3, 5, 70] }, &[x]),
             8 if rank > 0 => {
                 b.apply(Op::Reduce { reduction: Reduction::Sum, axes: vec![numbers.below(rank) as u32] }, &[x])
             }
@@ -125,6 +126,30 @@ fn single_steps(graph: &Graph, inputs: &Tensors) -> Vec<Tensor> {
         made[node.output.index()] = results.remove("result");
     }
     graph.outputs().iter().map(|(_, value)| made[value.index()].clone().unwrap()).collect()
+}
+
+fn attention(rows: u32, keys: u32, is_causal: bool) -> Graph {
+    let mut b = GraphBuilder::new();
+    let mut input = |name: &str, rows: u32| b.input(name, TensorType::f32([2, 3, rows, 20])).unwrap();
+    let (q, k, v) = (input("q", rows), input("k", keys), input("v", keys));
+    let y = b.attention(q, k, v, 0.3, is_causal).unwrap();
+    b.output("y", y);
+    b.finish().unwrap()
+}
+
+#[test]
+fn attention_by_blocks_of_rows_makes_what_whole_matrices_make() {
+    for (rows, keys, is_causal) in [(1, 1, false), (1, 700, true), (70, 70, true), (130, 257, false), (33, 1500, true)] {
+        let graph = attention(rows, keys, is_causal);
+        let inputs = Numbers(7).inputs(&graph);
+        let mut executable = Executable::new(graph.clone());
+        assert!(format!("{executable:?}").contains("Attention"), "{rows} × {keys}: the pattern is found");
+        let expected = single_steps(&graph, &inputs).remove(0);
+        for _ in 0..2 {
+            let made = executable.run(inputs.clone()).unwrap();
+            assert_eq!(bits(made.get("y").unwrap()), bits(&expected), "{rows} × {keys}");
+        }
+    }
 }
 
 fn dense() -> Graph {
