@@ -47,7 +47,12 @@ pub(crate) enum Epilogue<'a> {
 
 impl Conv {
     /// y \[samples, out_channels, out_height, out_width\] is overwritten.
-    pub(crate) fn forward(
+    pub(crate) fn forward(&self, scratch: &mut Scratch, x: &[f32], weight: &[f32], y: &mut [f32]) {
+        self.forward_with(scratch, x, weight, Epilogue::Nothing, y);
+    }
+
+    /// The same, with what follows it in one pass.
+    pub(crate) fn forward_with(
         &self,
         scratch: &mut Scratch,
         x: &[f32],

@@ -182,7 +182,7 @@ fn products_are_those_of_the_definition() {
             let epilogues =
                 [(Epilogue::Nothing, &y), (Epilogue::Bias(&bias), &biased), (Epilogue::BiasRelu(&bias), &rectified)];
             for (epilogue, expected) in epilogues {
-                conv.forward(&mut scratch, &x, &weight, epilogue, &mut out);
+                conv.forward_with(&mut scratch, &x, &weight, epilogue, &mut out);
                 assert_eq!(bits(&out), bits(expected), "{conv:?} {level:?} {epilogue:?}");
             }
             let mut out = vec![f32::NAN; weight.len()];

@@ -29,7 +29,15 @@ pub(crate) fn right_panels(level: Level, columns: usize) -> Panels {
 }
 
 /// Operands are checked against m, n and k by the caller.
-pub(super) fn multiply(scratch: &mut Scratch, m: usize, n: usize, k: usize, a: Matrix<'_>, b: Right<'_>, c: &mut [f32]) {
+pub(super) fn multiply(
+    scratch: &mut Scratch,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Matrix<'_>,
+    b: Right<'_>,
+    c: &mut [f32],
+) {
     let level = match b {
         Right::Here(_) => scratch.level.narrowed_to(n),
         Right::Packed(b) => b.level(),

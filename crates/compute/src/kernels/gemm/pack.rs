@@ -92,7 +92,9 @@ impl<E: Element> Block<'_, E> {
         for j in (0..columns).step_by(4) {
             for k in 0..self.steps {
                 // SAFETY: both slices reach over every step at their strides.
-                unsafe { E::Quad::load(from.as_ptr().add(k * stride + j)).store(out.as_mut_ptr().add(k * self.stored + j)) };
+                unsafe {
+                    E::Quad::load(from.as_ptr().add(k * stride + j)).store(out.as_mut_ptr().add(k * self.stored + j))
+                };
             }
         }
         if columns < self.stored {

@@ -10,6 +10,12 @@ pub(crate) struct Scratch {
     integers: [Buffer<i32>; 3],
 }
 
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Scratch {
     /// At the best level of this machine.
     pub(crate) fn new() -> Self {

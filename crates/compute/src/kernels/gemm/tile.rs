@@ -136,7 +136,9 @@ impl Advance {
     #[inline(always)]
     pub(crate) unsafe fn a<E>(&self, at: *const E) -> *const E {
         // SAFETY: the caller's promise.
-        unsafe { if cfg!(target_arch = "wasm32") { at.add((&raw const self.a).read_volatile()) } else { at.add(self.a) } }
+        unsafe {
+            if cfg!(target_arch = "wasm32") { at.add((&raw const self.a).read_volatile()) } else { at.add(self.a) }
+        }
     }
 
     /// # Safety
@@ -144,7 +146,9 @@ impl Advance {
     #[inline(always)]
     pub(crate) unsafe fn b<E>(&self, at: *const E) -> *const E {
         // SAFETY: the caller's promise.
-        unsafe { if cfg!(target_arch = "wasm32") { at.add((&raw const self.b).read_volatile()) } else { at.add(self.b) } }
+        unsafe {
+            if cfg!(target_arch = "wasm32") { at.add((&raw const self.b).read_volatile()) } else { at.add(self.b) }
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! One vector of 4-byte elements and the single step that every product here is made of: sum + a·b, rounded twice for
 //! f32 and exact for pairs of 16-bit integers. Kernels are written once over [`Lanes`] and run at a [`Level`], which
 //! says which instructions the machine has; no level changes a bit, because lanes never share a sum.
-#![allow(unsafe_code, reason = "vector instructions and target features have no safe spelling; each is wrapped here once")]
+#![allow(
+    unsafe_code,
+    reason = "vector instructions and target features have no safe spelling; each is wrapped here once"
+)]
 
 mod plain;
 
