@@ -2,12 +2,12 @@
 //! of a plane, K the channels that go in times the kernel.
 #![allow(unsafe_code, reason = "register tiles run over pointers; every reach is checked against the buffers first")]
 
-use super::Epilogue;
-use super::planes::{Planes, SLACK, Source};
-use super::tile::{Slot, Store, Tile};
 use super::super::gemm::lanes::{FloatKernel, Floats, MOST_LANES};
 use super::super::gemm::pack::{Panels, pack};
 use super::super::gemm::{Matrix, Scratch};
+use super::Epilogue;
+use super::planes::{Planes, SLACK, Source};
+use super::tile::{Slot, Store, Tile};
 
 /// Floats of the planes that one block of K reads: they stay in the second-level cache.
 const BLOCK_LEN: usize = 1 << 16;
@@ -169,7 +169,13 @@ impl Block<'_> {
         if let Some(biases) = self.bias {
             bias.copy_from_slice(&biases[row..][..R]);
         }
-        let store = Store { row_len: height * width, continued: self.continued, biased: self.bias.is_some(), bias, relu: self.relu };
+        let store = Store {
+            row_len: height * width,
+            continued: self.continued,
+            biased: self.bias.is_some(),
+            bias,
+            relu: self.relu,
+        };
         let tile = Tile { depth, a: self.packed[row * depth..].as_ptr(), offsets: self.offsets.as_ptr() };
         let out = self.out.as_ptr().cast_mut().wrapping_add(row * store.row_len);
         let unused = Slot { b: self.planes.as_ptr(), c: out, width: 0 };
