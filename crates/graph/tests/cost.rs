@@ -25,7 +25,8 @@ fn products_count_two_operations_a_step() {
     let forward = one_op(Op::Conv2d { window, groups }, &[&[2, 3, 8, 8], &[4, 3, 3, 3]]);
     let steps = 2 * 4 * 64 * 27;
     assert_eq!(forward.reference_ops(), 2 * steps);
-    let grad_input = one_op(Op::Conv2dGradInput { window, groups, height: 8, width: 8 }, &[&[4, 3, 3, 3], &[2, 4, 8, 8]]);
+    let grad_input =
+        one_op(Op::Conv2dGradInput { window, groups, height: 8, width: 8 }, &[&[4, 3, 3, 3], &[2, 4, 8, 8]]);
     assert_eq!(grad_input.reference_ops(), 2 * steps);
     let op = Op::Conv2dGradWeight { window, groups, kernel_height: 3, kernel_width: 3 };
     let grad_weight = one_op(op, &[&[2, 3, 8, 8], &[2, 4, 8, 8]]);
@@ -40,7 +41,11 @@ fn products_count_two_operations_a_step() {
 #[test]
 fn memory_bound_operations_count_their_elements() {
     assert_eq!(one_op(Op::Unary(Unary::Relu), &[&[6, 7]]).reference_ops(), 42);
-    assert_eq!(one_op(Op::MaxPool2d { window: Window2d::square(2, 0), kernel_height: 2, kernel_width: 2 }, &[&[1, 1, 8, 8]]).reference_ops(), 64);
+    assert_eq!(
+        one_op(Op::MaxPool2d { window: Window2d::square(2, 0), kernel_height: 2, kernel_width: 2 }, &[&[1, 1, 8, 8]])
+            .reference_ops(),
+        64
+    );
     assert_eq!(one_op(Op::Unary(Unary::Erf), &[&[6, 7]]).reference_ops(), 42 * 16);
     let reduce = Op::Reduce { reduction: Reduction::Sum, axes: vec![0] };
     assert_eq!(one_op(reduce, &[&[6, 7]]).reference_ops(), 42);

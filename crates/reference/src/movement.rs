@@ -69,12 +69,7 @@ pub(crate) fn concat(operands: &[Operand<'_>], axis: usize, made: &[u32]) -> Vec
     y
 }
 
-pub(crate) fn gather(
-    x: Operand<'_>,
-    chosen: Operand<'_>,
-    axis: usize,
-    made: &[u32],
-) -> Result<Vec<f64>, Error> {
+pub(crate) fn gather(x: Operand<'_>, chosen: Operand<'_>, axis: usize, made: &[u32]) -> Result<Vec<f64>, Error> {
     let after = axis + chosen.shape.len();
     indices(made)
         .map(|index| {

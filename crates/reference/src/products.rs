@@ -71,14 +71,7 @@ struct Product {
 
 /// Every product of a convolution of x [n, c, h, w] with weight [o, c / groups, kh, kw] to y [n, o, oh, ow], except those with
 /// padding, which are zero.
-fn each_product(
-    window: Window2d,
-    groups: u32,
-    x: &[u32],
-    weight: &[u32],
-    y: &[u32],
-    mut product: impl FnMut(Product),
-) {
+fn each_product(window: Window2d, groups: u32, x: &[u32], weight: &[u32], y: &[u32], mut product: impl FnMut(Product)) {
     let dims = |shape: &[u32]| [0, 1, 2, 3].map(|axis: usize| shape[axis] as usize);
     let [_, _, height, width] = dims(x);
     let [_, per_group, kernel_height, kernel_width] = dims(weight);

@@ -24,9 +24,7 @@ pub(crate) fn max_pool_grad(window: Window2d, kernel: [u32; 2], x: Operand<'_>, 
 }
 
 pub(crate) fn sum_pool(window: Window2d, kernel: [u32; 2], x: Operand<'_>, made: &[u32]) -> Vec<f64> {
-    indices(made)
-        .map(|index| positions(window, kernel, x.shape, &index).iter().map(|at| x.data[*at]).sum())
-        .collect()
+    indices(made).map(|index| positions(window, kernel, x.shape, &index).iter().map(|at| x.data[*at]).sum()).collect()
 }
 
 pub(crate) fn sum_pool_grad(window: Window2d, kernel: [u32; 2], dy: Operand<'_>, made: &[u32]) -> Vec<f64> {
@@ -46,9 +44,11 @@ pub(crate) fn inside(axis: Axis2d, place: usize, element: usize, extent: usize) 
 }
 
 fn first_greatest(window: Window2d, kernel: [u32; 2], x: Operand<'_>, index: &[usize]) -> Option<usize> {
-    positions(window, kernel, x.shape, index).into_iter().reduce(|first, at| {
-        if x.data[at] > x.data[first] { at } else { first }
-    })
+    positions(window, kernel, x.shape, index).into_iter().reduce(
+        |first, at| {
+            if x.data[at] > x.data[first] { at } else { first }
+        },
+    )
 }
 
 /// Positions, in images of that shape, of the window that makes the result at an index; without the padding.
