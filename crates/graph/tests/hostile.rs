@@ -334,7 +334,7 @@ fn many_small_fields_cost_little() {
         ("inputs one by one", repeated(&[0x18, 0x00])),
         ("nodes of one operation", repeated(&[0x22, 0x03, 0xe2, 0x02, 0x00])),
         ("nodes of empty slices", repeated(&[0x22, 0x03, 0x8a, 0x03, 0x00])),
-        ("a value of many dimensions", within(0x12, vec![0x18; 2].repeat(half / 2))),
+        ("a value of many dimensions", within(0x12, [0x18; 2].repeat(half / 2))),
         ("a node of many operands", within(0x22, [0x08, 0x00].repeat(half / 2))),
         ("a node of many operations", within(0x22, [0x8a, 0x03, 0x00].repeat(half / 3))),
         ("unknown fields", repeated(&[0x78, 0x00])),

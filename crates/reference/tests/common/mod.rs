@@ -87,6 +87,7 @@ pub fn case(
     let loss = b.reshape(loss, &[]).unwrap();
     let floats: Vec<ValueId> = values.into_iter().filter(|v| b.value_type(*v).dtype == DType::F32).collect();
     let all = gradients(&mut b, loss, &floats).unwrap();
+    b.output("y", y);
     b.output("loss", loss);
     for (value, gradient) in floats.iter().zip(all) {
         b.output(format!("grad{}", value.index()), gradient);
