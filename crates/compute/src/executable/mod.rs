@@ -2,8 +2,8 @@
 //! memory used again from run to run. None of it changes a bit of the results.
 
 mod buffers;
-mod fuse;
-mod fused;
+pub(crate) mod fuse;
+pub(crate) mod fused;
 mod node;
 mod planner;
 
@@ -38,7 +38,7 @@ type Values = Vec<Option<Rc<Data>>>;
 impl Executable {
     /// Plans the runs of a graph.
     pub fn new(graph: Graph) -> Self {
-        let steps = fuse::steps(&graph);
+        let steps = fuse::steps(&graph, fuse::Limits::NONE);
         let dead = dead_after(&graph, &steps);
         Self { graph, steps, dead, buffers: Buffers::default() }
     }
@@ -131,7 +131,8 @@ pub(crate) fn check_type(name: &str, tensor: &Tensor, expected: &TensorType) -> 
     })
 }
 
-fn dead_after(graph: &Graph, steps: &[Step]) -> Vec<Vec<ValueId>> {
+/// For each step, the values that nothing reads after it.
+pub(crate) fn dead_after(graph: &Graph, steps: &[Step]) -> Vec<Vec<ValueId>> {
     let mut last: Vec<Option<usize>> = vec![None; graph.types().len()];
     for (index, step) in steps.iter().enumerate() {
         step.for_each_value(graph, |value| last[value.index()] = Some(index));
