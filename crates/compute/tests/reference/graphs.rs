@@ -191,8 +191,8 @@ pub const LARGE: &[(&str, Build)] = &[
         let (x, y) = (f(b, "x", &[3, 5000])?, f(b, "y", &[5000, 3])?);
         let rows = b.reduce(Reduction::Sum, x, &[1])?;
         let columns = b.reduce(Reduction::Sum, y, &[0])?;
-        let both = b.add(rows, columns)?;
-        b.scale(both, 0.01)
+        let both = b.mul(rows, columns)?;
+        b.scale(both, 0.001)
     }),
 ];
 

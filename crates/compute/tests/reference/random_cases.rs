@@ -245,7 +245,10 @@ fn sums(draw: &mut Draw) -> Drawn {
         0 | 1 => {
             let reduction = draw.one_of(&[Reduction::Sum, Reduction::Product, Reduction::Max, Reduction::Min]);
             let axes: Vec<u32> = (0..shape.len() as u32).filter(|_| draw.is()).collect();
-            Drawn::new(Op::Reduce { reduction, axes }, vec![TensorType::new(draw.number_type(), shape)])
+            // Near 1, so that products of many neither vanish nor overflow.
+            let floats = if reduction == Reduction::Product { (0.2, 1.0) } else { (1.0, 0.0) };
+            let drawn = Drawn::new(Op::Reduce { reduction, axes }, vec![TensorType::new(draw.number_type(), shape)]);
+            Drawn { floats, ..drawn }
         }
         2 => Drawn::floats(Op::ArgMax { axis: draw.axis(&shape) }, &[&shape]),
         3 => {
