@@ -8,7 +8,11 @@ use std::collections::BTreeSet;
 
 use shoal_graph::{DType, Graph, Node, Op, ValueId};
 
-use super::{fused::Fused, planner};
+use super::{
+    attention::{self, Attention},
+    fused::Fused,
+    planner,
+};
 
 /// What is run at once.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(crate) enum Step {
     Node(usize),
     /// Several element-wise nodes.
     Fused(Fused),
+    /// Two products and what is between them.
+    Attention(Attention),
 }
 
 impl Step {
@@ -28,6 +34,7 @@ impl Step {
                 node.inputs.iter().copied().chain([node.output]).for_each(f);
             }
             Step::Fused(fused) => fused.values().for_each(f),
+            Step::Attention(attention) => attention.values(graph).for_each(f),
         }
     }
 }
@@ -49,19 +56,27 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// No limit.
-    pub(crate) const NONE: Self = Self { nodes: usize::MAX, values: usize::MAX };
-
     fn hold(self, nodes: usize, fused: &Fused) -> bool {
         nodes <= self.nodes && fused.operands.len() + fused.results.len() <= self.values
     }
 }
 
-/// The order in which a graph runs.
-pub(crate) fn steps(graph: &Graph, limits: Limits) -> Vec<Step> {
+/// The order in which a graph runs on the CPU.
+pub(super) fn steps(graph: &Graph) -> Vec<Step> {
     let readers = readers(graph);
+    let steps = loops_of(graph, &readers, Limits { nodes: usize::MAX, values: usize::MAX });
+    attention::find(graph, steps, &readers)
+}
+
+/// The order in which a graph runs where loops have limits and attention is step by step.
+#[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
+pub(crate) fn loops(graph: &Graph, limits: Limits) -> Vec<Step> {
+    loops_of(graph, &readers(graph), limits)
+}
+
+fn loops_of(graph: &Graph, readers: &[Readers], limits: Limits) -> Vec<Step> {
     let mut steps = Vec::new();
-    let close = |steps: &mut Vec<Step>, group: Group| fuse(graph, &readers, limits, &group.nodes, steps);
+    let close = |steps: &mut Vec<Step>, group: Group| fuse(graph, readers, limits, &group.nodes, steps);
     let mut open: Vec<Group> = Vec::new();
     for (index, node) in graph.nodes().iter().enumerate() {
         if node.inputs.is_empty() {
@@ -120,10 +135,23 @@ fn is_fusable(graph: &Graph, node: &Node) -> bool {
     is_pointwise && is_wide(&node.output) && node.inputs.iter().all(is_wide)
 }
 
+/// Who reads a value.
 #[derive(Clone, Default)]
-struct Readers {
+pub(super) struct Readers {
     nodes: Vec<usize>,
     is_output: bool,
+}
+
+impl Readers {
+    /// Whether one node alone does.
+    pub(super) fn is_one_node(&self) -> bool {
+        self.nodes.len() == 1 && !self.is_output
+    }
+
+    /// Whether nothing but a loop does.
+    pub(super) fn are_within(&self, fused: &Fused) -> bool {
+        !self.is_output && self.nodes.iter().all(|node| fused.contains(*node))
+    }
 }
 
 fn readers(graph: &Graph) -> Vec<Readers> {

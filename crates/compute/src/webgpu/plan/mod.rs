@@ -75,13 +75,14 @@ impl Planned {
         refuse::bytes(&graph)?;
         let indices = indices::of(&graph)?;
         let limits = fuse::Limits { nodes: MAX_LOOP_NODES, values: max_storage_buffers };
-        let steps = fuse::steps(&graph, limits);
+        let steps = fuse::loops(&graph, limits);
         let dead = dead_after(&graph, &steps);
         let numbers = elementwise::numbers(&graph);
         let plans = steps.iter().zip(dead).map(|(step, dead)| {
             let plan = match step {
                 Step::Fused(fused) => elementwise::plan(&graph, fused, &numbers),
                 Step::Node(index) => node(&graph, &graph.nodes()[*index])?,
+                Step::Attention(_) => unreachable!("attention is found in the CPU's steps alone"),
             };
             Ok(Plan { dead, ..plan })
         });
