@@ -29,7 +29,7 @@ const MIN_ROWS: usize = 16;
 
 /// One attention of a graph.
 #[derive(Debug)]
-pub(super) struct Attention {
+pub(crate) struct Attention {
     /// The product q·kᵀ, by its node.
     scores: usize,
     chain: Option<Fused>,

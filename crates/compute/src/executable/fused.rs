@@ -15,30 +15,30 @@ const BLOCK: usize = 512;
 
 /// A loop over all elements of one shape.
 #[derive(Debug)]
-pub(super) struct Fused {
+pub(crate) struct Fused {
     /// Indices of the nodes, ascending.
     pub(super) nodes: Vec<usize>,
-    pub(super) len: usize,
-    pub(super) operands: Vec<Operand>,
+    pub(crate) len: usize,
+    pub(crate) operands: Vec<Operand>,
     /// Run once.
-    pub(super) before: Vec<Instruction>,
+    pub(crate) before: Vec<Instruction>,
     /// Run for each block.
-    pub(super) code: Vec<Instruction>,
+    pub(crate) code: Vec<Instruction>,
     /// What is made for others.
-    pub(super) results: Vec<(ValueId, DType)>,
-    pub(super) registers: Vec<DType>,
+    pub(crate) results: Vec<(ValueId, DType)>,
+    pub(crate) registers: Vec<DType>,
 }
 
 /// A value from outside, as the loop reads it.
 #[derive(Debug)]
-pub(super) struct Operand {
-    pub(super) value: ValueId,
-    pub(super) view: View,
+pub(crate) struct Operand {
+    pub(crate) value: ValueId,
+    pub(crate) view: View,
 }
 
 /// Where a block is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Register(usize),
     /// In an operand whose elements lie as the loop goes.
     Operand(usize),
@@ -47,7 +47,7 @@ pub(super) enum Place {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Reads an operand that lies otherwise.
     Load,
     Copy,
@@ -59,25 +59,26 @@ pub(super) enum Action {
 }
 
 #[derive(Debug)]
-pub(super) struct Instruction {
-    pub(super) action: Action,
-    pub(super) sources: [Place; 3],
+pub(crate) struct Instruction {
+    pub(crate) action: Action,
+    pub(crate) sources: [Place; 3],
     /// Type of the last operand.
-    pub(super) from_dtype: DType,
-    pub(super) to: Place,
-    pub(super) to_dtype: DType,
+    pub(crate) from_dtype: DType,
+    pub(crate) to: Place,
+    pub(crate) to_dtype: DType,
 }
 
 impl Fused {
     /// What it reads and what it makes.
-    pub(super) fn values(&self) -> impl Iterator<Item = ValueId> + '_ {
+    pub(crate) fn values(&self) -> impl Iterator<Item = ValueId> + '_ {
         self.operands.iter().map(|operand| operand.value).chain(self.results.iter().map(|(value, _)| *value))
     }
 
     pub(super) fn run(&self, values: &mut Values, buffers: &mut Buffers) {
-        let operands = self.operands.iter().map(|operand| {
-            values[operand.value.index()].clone().expect("a value lives until its last use")
-        });
+        let operands = self
+            .operands
+            .iter()
+            .map(|operand| values[operand.value.index()].clone().expect("a value lives until its last use"));
         let results = self.blocks(operands.collect(), vec![0; self.operands.len()], 0..self.len, buffers);
         for ((value, _), result) in self.results.iter().zip(results) {
             values[value.index()] = Some(Rc::new(result));

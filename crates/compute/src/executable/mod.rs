@@ -3,8 +3,8 @@
 
 mod attention;
 mod buffers;
-mod fuse;
-mod fused;
+pub(crate) mod fuse;
+pub(crate) mod fused;
 mod held;
 mod node;
 mod planner;
@@ -115,6 +115,7 @@ impl Executable {
 }
 
 /// Checks that the tensors are exactly the graph's inputs and puts each at its value.
+#[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
 pub(crate) fn bind_inputs(graph: &Graph, inputs: Tensors) -> Result<Vec<Option<Tensor>>, ComputeError> {
     bind_inputs_but(graph, inputs, |_| false)
 }
@@ -152,7 +153,8 @@ pub(crate) fn check_type(name: &str, tensor: &Tensor, expected: &TensorType) -> 
     })
 }
 
-fn dead_after(graph: &Graph, steps: &[Step]) -> Vec<Vec<ValueId>> {
+/// For each step, the values that nothing reads after it.
+pub(crate) fn dead_after(graph: &Graph, steps: &[Step]) -> Vec<Vec<ValueId>> {
     let mut last: Vec<Option<usize>> = vec![None; graph.types().len()];
     for (index, step) in steps.iter().enumerate() {
         step.for_each_value(graph, |value| last[value.index()] = Some(index));
