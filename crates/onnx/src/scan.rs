@@ -106,8 +106,17 @@ struct Counts {
 
 /// Refuses a file that decoding would not bound.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), OnnxError> {
-    limit("model in bytes", bytes.len(), MAX_MODEL_BYTES)?;
-    walk(bytes, Message::Model, 0, &mut Counts::default()).map_err(|stop| match stop {
+    check_message(bytes, Message::Model)
+}
+
+/// As [`check`], of a tensor by itself.
+pub(crate) fn check_tensor(bytes: &[u8]) -> Result<(), OnnxError> {
+    check_message(bytes, Message::Tensor)
+}
+
+fn check_message(bytes: &[u8], message: Message) -> Result<(), OnnxError> {
+    limit("file in bytes", bytes.len(), MAX_MODEL_BYTES)?;
+    walk(bytes, message, 0, &mut Counts::default()).map_err(|stop| match stop {
         Stop::Malformed => {
             OnnxError::Malformed { bytes: bytes.len(), reason: "a field ends beyond its message".into() }
         }

@@ -2,13 +2,15 @@
 //! ([`Tensor`]).
 
 use bytes::Bytes;
+use prost::Message;
 use shoal_graph::TensorType;
 
 use crate::{
     element::Element,
-    error::TensorError,
+    error::{OnnxError, TensorError},
     limits::MAX_RANK,
     proto::{self, TensorProto},
+    scan,
 };
 
 /// A tensor as stored: little-endian elements in row-major order, not yet decoded.
@@ -59,6 +61,26 @@ impl Stored {
             return Err(TensorError::Length { expected, found: (bytes.len() / element.bytes()) as u64 });
         }
         Ok(Self { element, shape, bytes })
+    }
+
+    /// From a message of type TensorProto by itself, as ONNX's tests keep tensors: its name and value.
+    ///
+    /// # Errors
+    /// [`OnnxError::Malformed`], [`OnnxError::TooLarge`], [`OnnxError::ExternalData`] and [`OnnxError::BadTensor`].
+    pub fn read(bytes: impl Into<Bytes>) -> Result<(String, Self), OnnxError> {
+        let bytes = bytes.into();
+        scan::check_tensor(&bytes)?;
+        let length = bytes.len();
+        let tensor = TensorProto::decode(bytes)
+            .map_err(|error| OnnxError::Malformed { bytes: length, reason: error.to_string() })?;
+        let name = tensor.name().to_owned();
+        if is_external(&tensor) {
+            return Err(OnnxError::ExternalData { tensor: name, location: String::new() });
+        }
+        match Self::from_proto(&tensor) {
+            Ok(stored) => Ok((name, stored)),
+            Err(reason) => Err(OnnxError::BadTensor { tensor: name, reason }),
+        }
     }
 
     /// From a message whose bytes are in it.
