@@ -128,6 +128,12 @@ pub enum OnnxError {
         /// The operation.
         op: &'static str,
     },
+    /// An output with the name of another value: in ONNX both would be one.
+    #[error("output {name:?} has the name of an input that is another value")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
     /// Weights that do not fit what is to take them.
     #[error("weight {name:?} is {given}, {expected} expected")]
     WrongWeight {

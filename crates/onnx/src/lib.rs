@@ -6,12 +6,14 @@
 
 mod element;
 mod error;
+mod export;
 pub mod limits;
 mod lower;
 mod model;
 mod scan;
 mod sizes;
 mod tensor;
+mod weights;
 
 /// The messages of `onnx.proto`.
 mod proto {
@@ -21,7 +23,9 @@ mod proto {
 
 pub use element::Element;
 pub use error::{NodeError, OnnxError, TensorError, UnsupportedOp};
+pub use export::export;
 pub use lower::{Lowered, Note};
 pub use model::{Dimension, Model, Port};
 pub use sizes::Sizes;
 pub use tensor::{Data, Stored, Tensor, Weight};
+pub use weights::{read_safetensors, write_safetensors};

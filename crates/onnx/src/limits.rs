@@ -34,9 +34,11 @@ pub const MAX_NAMED_BYTES: usize = 128;
 pub const OLDEST_OPSET: i64 = 7;
 /// The newest operator set that is read: that of ONNX 1.23.
 pub const NEWEST_OPSET: i64 = 28;
-/// The operator set that is written: the oldest that has all operators in use (GELU and group norm are composed).
-pub const WRITTEN_OPSET: i64 = 17;
+/// The operator set that is written: the first in which reductions take their axes as the newest do, and bits have operators.
+pub const WRITTEN_OPSET: i64 = 18;
 /// Format versions that are read.
 pub const IR_VERSIONS: std::ops::RangeInclusive<i64> = 3..=14;
 /// The format version that is written.
 pub const WRITTEN_IR_VERSION: i64 = 8;
+/// Bytes of a safetensors header: a thousand tensors need about 100 KiB.
+pub const MAX_HEADER_BYTES: u64 = 4 << 20;

@@ -102,7 +102,10 @@ fn run(folder: &Path) -> Outcome {
 
 fn tensors(set: &Path, kind: &str, count: usize) -> Result<Vec<Stored>, OnnxError> {
     let path = |index| set.join(format!("{kind}_{index}.pb"));
-    (0..count).filter(|index| path(*index).exists()).map(|index| Stored::read(fs::read(path(index)).unwrap()).map(|(_, stored)| stored)).collect()
+    (0..count)
+        .filter(|index| path(*index).exists())
+        .map(|index| Stored::read(fs::read(path(index)).unwrap()).map(|(_, stored)| stored))
+        .collect()
 }
 
 fn run_set(model: &Model, set: &Path) -> Outcome {
@@ -143,7 +146,10 @@ fn run_set(model: &Model, set: &Path) -> Outcome {
         let mut given = Tensors::new();
         for (name, weight) in &lowered.weights {
             let dtype = weight.tensor_type.dtype;
-            given.insert(name, MadeTensor::new(weight.tensor_type.shape.clone(), Made::from_bytes(dtype, &weight.bytes)));
+            given.insert(
+                name,
+                MadeTensor::new(weight.tensor_type.shape.clone(), Made::from_bytes(dtype, &weight.bytes)),
+            );
         }
         for (index, (name, stored)) in named.iter().enumerate() {
             if is_constant(index) {
