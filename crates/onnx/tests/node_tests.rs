@@ -5,6 +5,8 @@
 //! Tolerances are those of ONNX's own runner, relative 10⁻³ and absolute 10⁻⁷; outputs of 16 bits may differ by the
 //! rounding of their type, because a graph computes in f32.
 
+mod common;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
@@ -28,11 +30,9 @@ enum Outcome {
 
 #[test]
 fn what_lowers_computes_what_onnx_says() {
-    let folder = folder();
-    let mut names: Vec<String> = fs::read_dir(&folder)
-        .unwrap_or_else(|_| panic!("no tests in {}: run `cargo xtask setup`", folder.display()))
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let folder = common::cached(FOLDER);
+    let mut names: Vec<String> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let only = env::var("SHOAL_NODE_TEST").unwrap_or_default();
     let (mut passed, mut failed) = (BTreeSet::new(), Vec::new());
@@ -72,14 +72,6 @@ fn what_lowers_computes_what_onnx_says() {
     assert!(lost.is_empty(), "passed before: {lost:?}");
     let new: Vec<_> = passed.difference(&list).collect();
     assert!(new.is_empty(), "add them to node_tests.txt by running with SHOAL_UPDATE=1: {new:?}");
-}
-
-fn folder() -> PathBuf {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("SHOAL_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|home| home.join("shoal")))
-        .or_else(|| set("HOME").map(|home| home.join(".cache/shoal")));
-    cache.expect("a cache folder").join(FOLDER)
 }
 
 fn run(folder: &Path) -> Outcome {
