@@ -1,6 +1,6 @@
 //! Each operation as ONNX operators. Truth values are i32 in a graph and booleans in ONNX, with a cast between.
 
-use shoal_graph::{Binary, DType, Node, Op, Reduction, Unary};
+use shoal_graph::{Binary, DType, Node, Op, Reduction, TensorType, Unary};
 
 use super::{Writer, int, ints, number, text, windows};
 use crate::error::OnnxError;
@@ -24,6 +24,7 @@ pub(super) fn write(w: &mut Writer<'_>, node: &Node) -> Result<(), OnnxError> {
             let truth = w.apply(binary_name(*binary), &inputs, vec![]);
             w.node("Cast", &[&truth], vec![int("to", number(DType::I32).into())], &made);
         }
+        Op::Binary(Binary::Div) if w.value_type(node.output).dtype == DType::I32 => divide(w, &inputs, &made),
         Op::Binary(binary) => w.node(binary_name(*binary), &inputs, vec![], &made),
         Op::Where => {
             let condition = w.apply("Cast", &inputs[..1], vec![int("to", BOOL)]);
@@ -111,8 +112,18 @@ pub(super) fn write(w: &mut Writer<'_>, node: &Node) -> Result<(), OnnxError> {
     Ok(())
 }
 
+/// Integers divided by zero are zero in a graph; in ONNX that is undefined.
+fn divide(w: &mut Writer<'_>, inputs: &[&str], made: &str) {
+    let i32s = TensorType::i32([]);
+    let [zero, one] = [0i32, 1].map(|number| w.constant(&i32s, number.to_le_bytes().to_vec()));
+    let is_zero = w.apply("Equal", &[inputs[1], &zero], vec![]);
+    let divisor = w.apply("Where", &[&is_zero, &one, inputs[1]], vec![]);
+    let quotient = w.apply("Div", &[inputs[0], &divisor], vec![]);
+    w.node("Where", &[&is_zero, &zero, &quotient], vec![], made);
+}
+
 fn iota(w: &mut Writer<'_>, axis: usize, shape: &[u32], made: &str) {
-    let i32s = shoal_graph::TensorType::i32([]);
+    let i32s = TensorType::i32([]);
     let bounds = [0, shape[axis] as i32, 1].map(|number| w.constant(&i32s, number.to_le_bytes().to_vec()));
     let [first, last, step] = &bounds;
     let range = w.apply("Range", &[first, last, step], vec![]);
