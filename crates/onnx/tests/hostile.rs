@@ -1,9 +1,11 @@
 //! Files from strangers: refused with the limit that they exceed, quickly, and never with a panic.
 
 mod common;
+mod message;
 
 use std::{fs, time::Instant};
 
+use message::{field, model, node, number, port};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -11,44 +13,6 @@ use rand_chacha::{
 use shoal_onnx::{Data, Model, OnnxError, Sizes, Stored, Tensor, read_safetensors};
 
 const MINILM: &[u8] = include_bytes!("minilm/model.onnx");
-
-/// A field of bytes.
-fn field(number: u32, body: &[u8]) -> Vec<u8> {
-    let mut bytes = varint(u64::from(number << 3 | 2));
-    bytes.extend(varint(body.len() as u64));
-    bytes.extend_from_slice(body);
-    bytes
-}
-
-/// A field that is a number.
-fn number(field: u32, value: u64) -> Vec<u8> {
-    [varint(u64::from(field << 3)), varint(value)].concat()
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
-}
-
-fn model(graph: &[u8]) -> Vec<u8> {
-    [number(1, 8), field(8, &number(2, 17)), field(7, graph)].concat()
-}
-
-fn node(op: &str, inputs: &[&str], output: &str) -> Vec<u8> {
-    let inputs: Vec<u8> = inputs.iter().flat_map(|name| field(1, name.as_bytes())).collect();
-    field(1, &[inputs, field(2, output.as_bytes()), field(4, op.as_bytes())].concat())
-}
-
-fn port(number_of_field: u32, name: &str, dims: &[u64]) -> Vec<u8> {
-    let dims: Vec<u8> = dims.iter().flat_map(|dim| field(1, &number(1, *dim))).collect();
-    let tensor = [number(1, 1), field(2, &dims)].concat();
-    field(number_of_field, &[field(1, name.as_bytes()), field(2, &field(1, &tensor))].concat())
-}
 
 /// Everything that is done with a file.
 fn try_all(bytes: &[u8]) -> Result<(), OnnxError> {

@@ -101,7 +101,8 @@ fn runtime(workspace: &Workspace) -> Result<String> {
     let (python, stamp) = (home.join("bin/python"), home.join("requirements.txt"));
     let wanted = RUNTIME.join("\n") + "\n";
     let version = || {
-        let program = "import onnx, onnxruntime; print('onnx', onnx.__version__, 'onnxruntime', onnxruntime.__version__)";
+        let program =
+            "import onnx, onnxruntime; print('onnx', onnx.__version__, 'onnxruntime', onnxruntime.__version__)";
         Ok::<_, anyhow::Error>(exec::output(Command::new(&python).args(["-c", program]))?.trim().to_owned())
     };
     if fs::read_to_string(&stamp).unwrap_or_default() == wanted
