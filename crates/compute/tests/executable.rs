@@ -162,6 +162,22 @@ fn dense() -> Graph {
     b.finish().unwrap()
 }
 
+/// x·tanh(softplus x): numbers that are loaded once are read in every block.
+#[test]
+fn numbers_outlive_the_first_block() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", TensorType::f32([2000])).unwrap();
+    let softplus = b.softplus(x).unwrap();
+    let tanh = b.unary(Unary::Tanh, softplus).unwrap();
+    let y = b.mul(x, tanh).unwrap();
+    b.output("y", y);
+    let graph = b.finish().unwrap();
+    let given = Numbers(3).inputs(&graph);
+    let expected = single_steps(&graph, &given);
+    let made = Executable::new(graph).run(given).unwrap();
+    assert_eq!(made.get("y"), Some(&expected[0]));
+}
+
 #[test]
 fn held_weights_change_no_bit_and_may_be_replaced() {
     let graph = dense();

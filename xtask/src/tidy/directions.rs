@@ -13,6 +13,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("shoal-graph", &["shoal-wire"]),
     ("shoal-reference", &["shoal-graph"]),
     ("shoal-compute", &["shoal-graph", "shoal-wire"]),
+    ("shoal-onnx", &["shoal-graph"]),
     ("shoal-learn", &["shoal-graph", "shoal-wire"]),
     ("shoal-mesh", &["shoal-wire"]),
     ("shoal-ledger", &["shoal-wire"]),
