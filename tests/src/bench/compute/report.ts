@@ -32,7 +32,8 @@ export class Report {
   }
 
   fail(what: string, error: unknown): void {
-    this.#failures.set(what, error instanceof Error ? error.message : String(error));
+    const [message = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    this.#failures.set(what, message);
   }
 
   get hasFailed(): boolean {

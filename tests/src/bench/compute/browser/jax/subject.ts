@@ -1,2 +1,8 @@
+/** jax-js as it is. */
 import type { Subject } from '../protocol.ts';
-export function load(): Promise<Subject> { return Promise.resolve({ prepare: () => Promise.resolve(null) }); }
+import { ownConvolution } from './net.ts';
+import { loadWith } from './workloads.ts';
+
+export function load(): Promise<Subject> {
+  return loadWith(ownConvolution);
+}
