@@ -63,6 +63,16 @@ pub enum ComputeError {
         /// Number of classes.
         classes: usize,
     },
+    /// An index outside the tensor.
+    #[error("index {index} at position {position} is not in 0..{extent}")]
+    IndexOutOfRange {
+        /// The index.
+        index: i32,
+        /// Its position among the indices.
+        position: usize,
+        /// Extent of the axis.
+        extent: usize,
+    },
     /// The graph computes for another batch size than the unit asks for.
     #[error("the graph takes batches of {graph}, the unit asks for {unit}")]
     WrongBatch {

@@ -6,6 +6,7 @@ use shoal_wire::job::ModelSpec;
 use crate::{
     cpu::CpuBackend,
     error::ComputeError,
+    executable::check_type,
     tensor::{Tensor, Tensors},
 };
 
@@ -38,11 +39,12 @@ pub fn evaluate(model: &ModelSpec, parameters: &Tensors, data: &Tensors) -> Resu
     let (samples, labels) = (tensor(programs::SAMPLES)?, tensor(programs::LABELS)?);
     let total = samples.shape().first().copied().unwrap_or(0);
     let label_type = shoal_graph::TensorType::i32([total]);
-    crate::cpu::check_type(programs::LABELS, labels, &label_type)?;
+    check_type(programs::LABELS, labels, &label_type)?;
     let labels = labels.as_i32().expect("the type was checked");
     let mut correct = 0;
     let mut first = 0;
     let mut graph = None;
+    let mut cpu = CpuBackend::new();
     while first < total {
         let batch = BATCH.min(total - first);
         if graph.as_ref().is_none_or(|(size, _)| *size != batch) {
@@ -51,7 +53,7 @@ pub fn evaluate(model: &ModelSpec, parameters: &Tensors, data: &Tensors) -> Resu
         let (_, graph) = graph.as_ref().expect("just made");
         let mut inputs = parameters.clone();
         inputs.insert(programs::SAMPLES, samples.gather_rows((0..batch as usize).map(|i| first as usize + i)));
-        let logits = CpuBackend.run_now(graph, inputs)?.remove(programs::LOGITS).expect("the graph's output");
+        let logits = cpu.run_now(graph, inputs)?.remove(programs::LOGITS).expect("the graph's output");
         correct += count_correct(&logits, &labels[first as usize..]);
         first += batch;
     }

@@ -9,6 +9,7 @@ mod backend;
 mod cpu;
 mod error;
 pub mod evaluate;
+mod executable;
 pub mod init;
 mod kernels;
 pub mod program;
@@ -22,6 +23,7 @@ mod webgpu;
 pub use backend::{Backend, BackendInfo, BackendKind};
 pub use cpu::CpuBackend;
 pub use error::ComputeError;
+pub use executable::Executable;
 pub use tensor::{Data, Tensor, Tensors};
 #[cfg(all(target_arch = "wasm32", feature = "webgpu"))]
 pub use webgpu::WebGpuBackend;

@@ -14,8 +14,9 @@ use shoal_wire::{
 
 use crate::{
     backend::Backend,
-    cpu::{CpuBackend, check_type},
+    cpu::CpuBackend,
     error::ComputeError,
+    executable::check_type,
     seed::{SHUFFLE, permutation, unit_seed},
     tensor::{Tensor, Tensors},
 };
@@ -88,6 +89,8 @@ pub fn run_unit_on_cpu(
 #[derive(Debug)]
 pub struct UnitRun {
     graph: Graph,
+    /// For [`Self::step_on_cpu`].
+    cpu: CpuBackend,
     program: Program,
     exact: bool,
     batch: u32,
@@ -144,7 +147,21 @@ impl UnitRun {
         let order = permutation(seed, samples.shape()[0]);
         let exact = unit.class == Class::Exact;
         let program = unit.program;
-        Ok(Self { graph, program, exact, batch, names, state: Some(state), samples, labels, order, steps, done: 0 })
+        let cpu = CpuBackend::new();
+        Ok(Self {
+            graph,
+            cpu,
+            program,
+            exact,
+            batch,
+            names,
+            state: Some(state),
+            samples,
+            labels,
+            order,
+            steps,
+            done: 0,
+        })
     }
 
     /// Steps that the unit takes.
@@ -189,7 +206,7 @@ impl UnitRun {
     /// As [`Self::step`].
     pub fn step_on_cpu(&mut self) -> Result<(), ComputeError> {
         let inputs = self.next_inputs();
-        let made = CpuBackend.run_now(&self.graph, inputs)?;
+        let made = self.cpu.run_now(&self.graph, inputs)?;
         self.accept(made);
         Ok(())
     }

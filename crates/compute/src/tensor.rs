@@ -19,6 +19,86 @@ pub enum Data {
     F32(Vec<f32>),
     /// 32-bit integers.
     I32(Vec<i32>),
+    /// Signed bytes.
+    I8(Vec<i8>),
+    /// Unsigned bytes.
+    U8(Vec<u8>),
+}
+
+/// Runs one expression on the elements of whichever type.
+macro_rules! with_elements {
+    ($data:expr, $elements:ident => $body:expr) => {
+        match $data {
+            Data::F32($elements) => $body,
+            Data::I32($elements) => $body,
+            Data::I8($elements) => $body,
+            Data::U8($elements) => $body,
+        }
+    };
+}
+/// Type of an element.
+pub(crate) trait Element: Copy + Default + 'static {
+    /// Elements as data.
+    fn data(elements: Vec<Self>) -> Data;
+    /// Elements of data of this type.
+    fn elements(data: &Data) -> Option<&[Self]>;
+}
+
+macro_rules! element {
+    ($element:ty, $variant:ident) => {
+        impl Element for $element {
+            fn data(elements: Vec<Self>) -> Data {
+                Data::$variant(elements)
+            }
+
+            fn elements(data: &Data) -> Option<&[Self]> {
+                if let Data::$variant(elements) = data { Some(elements) } else { None }
+            }
+        }
+    };
+}
+
+element!(f32, F32);
+element!(i32, I32);
+element!(i8, I8);
+element!(u8, U8);
+
+impl Data {
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Data::F32(_) => DType::F32,
+            Data::I32(_) => DType::I32,
+            Data::I8(_) => DType::I8,
+            Data::U8(_) => DType::U8,
+        }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        with_elements!(self, elements => elements.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Elements as little-endian bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        with_elements!(self, elements => elements.iter().flat_map(|x| x.to_le_bytes()).collect())
+    }
+
+    /// Elements of that type from little-endian bytes; what does not fill an element is dropped.
+    pub fn from_bytes(dtype: DType, bytes: &[u8]) -> Self {
+        let words = bytes.as_chunks::<4>().0;
+        match dtype {
+            DType::F32 => Data::F32(words.iter().map(|word| f32::from_le_bytes(*word)).collect()),
+            DType::I32 => Data::I32(words.iter().map(|word| i32::from_le_bytes(*word)).collect()),
+            DType::I8 => Data::I8(bytes.iter().map(|byte| byte.cast_signed()).collect()),
+            DType::U8 => Data::U8(bytes.to_vec()),
+        }
+    }
 }
 
 /// A tensor. Its data has as many elements as its shape says.
@@ -29,14 +109,22 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// A tensor of whichever type.
+    ///
+    /// # Panics
+    /// When the element count is not the shape's product: that is a bug of the caller.
+    pub fn new(shape: impl Into<Vec<u32>>, data: Data) -> Self {
+        let tensor = Self { shape: shape.into(), data };
+        tensor.assert_len();
+        tensor
+    }
+
     /// An f32 tensor.
     ///
     /// # Panics
     /// When the element count is not the shape's product: that is a bug of the caller.
     pub fn f32(shape: impl Into<Vec<u32>>, data: Vec<f32>) -> Self {
-        let tensor = Self { shape: shape.into(), data: Data::F32(data) };
-        tensor.assert_len();
-        tensor
+        Self::new(shape, Data::F32(data))
     }
 
     /// An i32 tensor.
@@ -44,9 +132,7 @@ impl Tensor {
     /// # Panics
     /// As [`Tensor::f32`].
     pub fn i32(shape: impl Into<Vec<u32>>, data: Vec<i32>) -> Self {
-        let tensor = Self { shape: shape.into(), data: Data::I32(data) };
-        tensor.assert_len();
-        tensor
+        Self::new(shape, Data::I32(data))
     }
 
     /// Zeros.
@@ -68,34 +154,22 @@ impl Tensor {
 
     /// Element type and shape.
     pub fn tensor_type(&self) -> TensorType {
-        let dtype = match self.data {
-            Data::F32(_) => DType::F32,
-            Data::I32(_) => DType::I32,
-        };
-        TensorType { dtype, shape: self.shape.clone() }
+        TensorType { dtype: self.data.dtype(), shape: self.shape.clone() }
     }
 
     /// Elements of an f32 tensor.
     pub fn as_f32(&self) -> Option<&[f32]> {
-        match &self.data {
-            Data::F32(data) => Some(data),
-            Data::I32(_) => None,
-        }
+        f32::elements(&self.data)
     }
 
     /// Elements of an i32 tensor.
     pub fn as_i32(&self) -> Option<&[i32]> {
-        match &self.data {
-            Data::I32(data) => Some(data),
-            Data::F32(_) => None,
-        }
+        i32::elements(&self.data)
     }
 
-    /// The same elements under another shape of as many.
-    pub(crate) fn reshaped(self, shape: &[u32]) -> Self {
-        let tensor = Self { shape: shape.to_vec(), data: self.data };
-        tensor.assert_len();
-        tensor
+    /// Takes the elements out.
+    pub fn into_data(self) -> Data {
+        self.data
     }
 
     /// Copies the given rows (along the first dimension) into a new tensor.
@@ -103,18 +177,12 @@ impl Tensor {
         let mut shape = self.shape.clone();
         shape[0] = rows.len() as u32;
         let width: usize = self.shape[1..].iter().map(|dim| *dim as usize).product();
-        let data = match &self.data {
-            Data::F32(data) => Data::F32(gather(data, width, rows)),
-            Data::I32(data) => Data::I32(gather(data, width, rows)),
-        };
+        let data = with_elements!(&self.data, elements => Element::data(gather(elements, width, rows)));
         Self { shape, data }
     }
 
     fn assert_len(&self) {
-        let len = match &self.data {
-            Data::F32(data) => data.len(),
-            Data::I32(data) => data.len(),
-        };
+        let len = self.data.len();
         let expected: usize = self.shape.iter().map(|dim| *dim as usize).product();
         assert_eq!(len, expected, "a tensor of shape {:?} has {expected} elements", self.shape);
     }
@@ -171,7 +239,7 @@ impl Tensors {
     /// Reads safetensors bytes from anybody.
     ///
     /// # Errors
-    /// [`ComputeError::BadTensors`] for anything but a well-formed file of f32 and i32 tensors with dimensions ≥ 1.
+    /// [`ComputeError::BadTensors`] for anything but a well-formed file of f32, i32, i8 and u8 tensors with dimensions ≥ 1.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ComputeError> {
         let bad = |reason: String| ComputeError::BadTensors { bytes: bytes.len(), reason };
         let Some((header_len, _)) = bytes.split_first_chunk::<8>() else {
@@ -230,12 +298,14 @@ impl IntoIterator for Tensors {
 
 fn read(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Option<Tensor> {
     let shape: Vec<u32> = shape.iter().map(|dim| u32::try_from(*dim).ok()).collect::<Option<_>>()?;
-    let words = bytes.as_chunks::<4>().0;
-    let data = match dtype {
-        Dtype::F32 => Data::F32(words.iter().map(|word| f32::from_le_bytes(*word)).collect()),
-        Dtype::I32 => Data::I32(words.iter().map(|word| i32::from_le_bytes(*word)).collect()),
+    let dtype = match dtype {
+        Dtype::F32 => DType::F32,
+        Dtype::I32 => DType::I32,
+        Dtype::I8 => DType::I8,
+        Dtype::U8 => DType::U8,
         _ => return None,
     };
+    let data = Data::from_bytes(dtype, bytes);
     let tensor = Tensor { shape, data };
     tensor.tensor_type().check().ok()?;
     Some(tensor)
@@ -258,6 +328,8 @@ impl View for Stored<'_> {
         match self.tensor.data {
             Data::F32(_) => Dtype::F32,
             Data::I32(_) => Dtype::I32,
+            Data::I8(_) => Dtype::I8,
+            Data::U8(_) => Dtype::U8,
         }
     }
 
@@ -266,16 +338,10 @@ impl View for Stored<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        match &self.tensor.data {
-            Data::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into(),
-            Data::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into(),
-        }
+        self.tensor.data.to_bytes().into()
     }
 
     fn data_len(&self) -> usize {
-        match &self.tensor.data {
-            Data::F32(data) => data.len() * 4,
-            Data::I32(data) => data.len() * 4,
-        }
+        self.tensor.data.len() * self.tensor.data.dtype().bytes() as usize
     }
 }

@@ -10,11 +10,11 @@
 //! flips a relu; that is rarer than one unit in a hundred for small nets, can exceed the bound, and is why a unit outside
 //! it is never punished, only unpaid and recomputed.
 
-use shoal_graph::{Graph, Op, cost::product_depth};
+use shoal_graph::{Binary, Graph, Op, Reduction, Unary, cost::product_depth};
 
 use crate::{
-    cpu::check_type,
     error::ComputeError,
+    executable::check_type,
     tensor::{Tensor, Tensors},
 };
 
@@ -34,18 +34,39 @@ pub fn bound(graph: &Graph) -> f64 {
     let mut roundings = vec![0.0f64; graph.types().len()];
     for node in graph.nodes() {
         let before = node.inputs.iter().map(|value| roundings[value.index()]).fold(0.0, f64::max);
-        let own = match node.op {
-            Op::Reshape { .. } | Op::Constant { .. } | Op::Relu | Op::ReluGrad => 0.0,
-            Op::MaxPool2d { .. } | Op::MaxPool2dGrad { .. } => 0.0,
+        let own = match &node.op {
+            op if moves_only(op) => 0.0,
             Op::Softmax | Op::SoftmaxCrossEntropy | Op::SoftmaxCrossEntropyGrad => EXPONENTIAL_ROUNDINGS,
+            Op::Unary(unary) if unary.is_transcendental() => EXPONENTIAL_ROUNDINGS,
+            Op::Binary(Binary::Pow) => EXPONENTIAL_ROUNDINGS,
             _ => (product_depth(node, graph.types()) as f64).sqrt() + 1.0,
         };
-        for value in &node.outputs {
-            roundings[value.index()] = before + own;
-        }
+        roundings[node.output.index()] = before + own;
     }
     let worst = graph.outputs().iter().map(|(_, value)| roundings[value.index()]).fold(0.0, f64::max);
     SAFETY * UNIT_ROUNDOFF * worst
+}
+
+/// Whether an operation rounds nothing.
+fn moves_only(op: &Op) -> bool {
+    match op {
+        Op::Unary(unary) => matches!(unary, Unary::Neg | Unary::Abs | Unary::Sign | Unary::Relu),
+        Op::Binary(binary) => matches!(binary, Binary::Max | Binary::Min) || binary.is_comparison(),
+        Op::Reduce { reduction, .. } => matches!(reduction, Reduction::Max | Reduction::Min),
+        Op::Constant(_)
+        | Op::Iota { .. }
+        | Op::Where
+        | Op::Reshape { .. }
+        | Op::Transpose { .. }
+        | Op::Broadcast { .. }
+        | Op::Slice { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Gather { .. }
+        | Op::MaxPool2d { .. }
+        | Op::MaxPool2dGrad { .. } => true,
+        _ => false,
+    }
 }
 
 /// Outcome of a comparison.

@@ -3,7 +3,9 @@
 //! inputs come from ChaCha8 seeded by the vector's name, so nothing but this code is needed to reproduce them.
 
 use prost::Message as _;
-use shoal_graph::{DType, Graph, GraphBuilder, Op, TensorType, ValueId, programs};
+use shoal_graph::{
+    Axis2d, Binary, DType, Graph, GraphBuilder, Literal, Op, Reduction, TensorType, Unary, ValueId, Window2d, programs,
+};
 use shoal_wire::{
     ids::BlobId,
     job::{LayerSpec, ModelSpec},
@@ -43,12 +45,12 @@ pub fn run_all() -> Vec<VectorResult> {
     ];
     let mut results = Vec::new();
     for (name, graph) in &graphs {
-        let made = CpuBackend.run_now(graph, numbers(name, graph, false)).expect("a vector runs");
+        let made = CpuBackend::new().run_now(graph, numbers(name, graph, false)).expect("a vector runs");
         results.push(VectorResult { name, blake3: hex::encode(made.hash()) });
     }
     for (name, of) in [("edge_values_matmul", 0), ("edge_values_conv2d", 3), ("edge_values_elementwise", 8)] {
         let graph = &graphs[of].1;
-        let made = CpuBackend.run_now(graph, numbers(name, graph, true)).expect("a vector runs");
+        let made = CpuBackend::new().run_now(graph, numbers(name, graph, true)).expect("a vector runs");
         results.push(VectorResult { name, blake3: hex::encode(made.hash()) });
     }
     let model = model();
@@ -147,7 +149,7 @@ fn input<const N: usize>(b: &mut GraphBuilder, name: &str, shape: [u32; N]) -> V
 }
 
 fn apply(b: &mut GraphBuilder, op: Op, inputs: &[ValueId]) -> ValueId {
-    b.apply_one(op, inputs).expect("a vector's shapes go together")
+    b.apply(op, inputs).expect("a vector's shapes go together")
 }
 
 fn mat_mul(b: &mut GraphBuilder, a: [u32; 2], c: [u32; 2], trans_a: bool, trans_b: bool) -> ValueId {
@@ -157,11 +159,11 @@ fn mat_mul(b: &mut GraphBuilder, a: [u32; 2], c: [u32; 2], trans_a: bool, trans_
 
 /// A convolution and both its gradients, with its own result as dy, joined so that one output covers all.
 fn conv(b: &mut GraphBuilder, x: [u32; 4], weight: [u32; 4], stride: u32, padding: u32) -> ValueId {
-    let geometry = shoal_graph::ConvGeometry { stride, padding };
+    let (window, groups) = (Window2d::square(stride, padding), 1);
     let (image, kernel) = (input(b, "x", x), input(b, "weight", weight));
-    let y = apply(b, Op::Conv2d(geometry), &[image, kernel]);
-    let dx = apply(b, Op::Conv2dGradInput { geometry, height: x[2], width: x[3] }, &[kernel, y]);
-    let op = Op::Conv2dGradWeight { geometry, kernel_height: weight[2], kernel_width: weight[3] };
+    let y = apply(b, Op::Conv2d { window, groups }, &[image, kernel]);
+    let dx = apply(b, Op::Conv2dGradInput { window, groups, height: x[2], width: x[3] }, &[kernel, y]);
+    let op = Op::Conv2dGradWeight { window, groups, kernel_height: weight[2], kernel_width: weight[3] };
     let dweight = apply(b, op, &[dx, y]);
     b.output("dx", dx);
     b.output("dweight", dweight);
@@ -176,9 +178,11 @@ fn unary(b: &mut GraphBuilder, op: Op, shape: [u32; 2]) -> ValueId {
 fn max_pool(b: &mut GraphBuilder) -> ValueId {
     let (x, dy) = (input(b, "x", [2, 3, 7, 9]), input(b, "dy", [2, 3, 3, 4]));
     // Windows without a positive element are ties of four zeros; dy tells which of them won.
-    let zeroed = apply(b, Op::Relu, &[x]);
-    let y = apply(b, Op::MaxPool2d { size: 2 }, &[zeroed]);
-    let dx = apply(b, Op::MaxPool2dGrad { size: 2 }, &[zeroed, dy]);
+    let zeroed = apply(b, Op::Unary(Unary::Relu), &[x]);
+    let axis = Axis2d { stride: 2, ..Axis2d::DENSE };
+    let window = Window2d { height: axis, width: axis };
+    let y = apply(b, Op::MaxPool2d { window, kernel_height: 2, kernel_width: 2 }, &[zeroed]);
+    let dx = apply(b, Op::MaxPool2dGrad { window, kernel_height: 2, kernel_width: 2 }, &[zeroed, dy]);
     b.output("dx", dx);
     y
 }
@@ -186,7 +190,8 @@ fn max_pool(b: &mut GraphBuilder) -> ValueId {
 fn cross_entropy(b: &mut GraphBuilder) -> ValueId {
     let logits = input(b, "logits", [33, 21]);
     let labels = b.input("labels", TensorType::i32([33])).expect("a vector's shapes are within the limits");
-    let sharp = apply(b, Op::Scale { factor: 12.0 }, &[logits]);
+    let factor = apply(b, Op::Constant(Literal::scalar(12.0)), &[]);
+    let sharp = apply(b, Op::Binary(Binary::Mul), &[logits, factor]);
     let loss = apply(b, Op::SoftmaxCrossEntropy, &[sharp, labels]);
     let gradient = apply(b, Op::SoftmaxCrossEntropyGrad, &[sharp, labels, loss]);
     b.output("gradient", gradient);
@@ -195,13 +200,16 @@ fn cross_entropy(b: &mut GraphBuilder) -> ValueId {
 
 fn elementwise(b: &mut GraphBuilder) -> ValueId {
     let (x, z, bias) = (input(b, "x", [5, 77]), input(b, "z", [5, 77]), input(b, "bias", [77]));
-    let scaled = apply(b, Op::Scale { factor: 0.333 }, &[x]);
-    let sum = apply(b, Op::Add, &[scaled, z]);
-    let biased = apply(b, Op::AddBias, &[sum, bias]);
-    let dx = apply(b, Op::ReluGrad, &[biased, z]);
-    let channels = apply(b, Op::SumChannels, &[dx]);
+    let factor = apply(b, Op::Constant(Literal::scalar(0.333)), &[]);
+    let scaled = apply(b, Op::Binary(Binary::Mul), &[x, factor]);
+    let sum = apply(b, Op::Binary(Binary::Add), &[scaled, z]);
+    let biased = apply(b, Op::Binary(Binary::Add), &[sum, bias]);
+    let zero = apply(b, Op::Constant(Literal::scalar(0.0)), &[]);
+    let is_positive = apply(b, Op::Binary(Binary::Less), &[zero, biased]);
+    let dx = apply(b, Op::Where, &[is_positive, z, zero]);
+    let channels = apply(b, Op::Reduce { reduction: Reduction::Sum, axes: vec![0] }, &[dx]);
     b.output("channels", channels);
-    apply(b, Op::Relu, &[biased])
+    apply(b, Op::Unary(Unary::Relu), &[biased])
 }
 
 /// Inputs of a graph from the vector's name: uniform in [−1, 1); with `edges`, every fifth number is −0, a subnormal or
@@ -214,7 +222,7 @@ fn numbers(name: &str, graph: &Graph, edges: bool) -> Tensors {
         let len: usize = shape.iter().map(|dim| *dim as usize).product();
         let tensor = match dtype {
             DType::I32 => Tensor::i32(shape, (0..len).map(|_| uniform.below(21) as i32).collect()),
-            DType::F32 => Tensor::f32(shape, (0..len).map(|i| number(&mut uniform, edges && i % 5 == 0)).collect()),
+            _ => Tensor::f32(shape, (0..len).map(|i| number(&mut uniform, edges && i % 5 == 0)).collect()),
         };
         tensors.insert(input.clone(), tensor);
     }

@@ -1,52 +1,115 @@
-//! Element by element operations, biases and the optimiser.
+//! Operations on single elements, over slices of one length: loops that the compiler turns into vectors.
 
-/// x if x > 0, else +0 (so −0 and NaN become +0).
-pub(crate) fn relu(x: &[f32]) -> Vec<f32> {
-    x.iter().map(|x| if *x > 0.0 { *x } else { 0.0 }).collect()
-}
+use shoal_graph::{Binary, Unary};
 
-/// dy where x > 0, else +0.
-pub(crate) fn relu_grad(x: &[f32], dy: &[f32]) -> Vec<f32> {
-    x.iter().zip(dy).map(|(x, dy)| if *x > 0.0 { *dy } else { 0.0 }).collect()
-}
+use super::{functions, math};
 
-/// a + b.
-pub(crate) fn add(a: &[f32], b: &[f32]) -> Vec<f32> {
-    a.iter().zip(b).map(|(a, b)| a + b).collect()
-}
-
-/// x·factor.
-pub(crate) fn scale(x: &[f32], factor: f32) -> Vec<f32> {
-    x.iter().map(|x| x * factor).collect()
-}
-
-/// x \[n, c, inner\] + bias \[c\].
-pub(crate) fn add_bias(x: &[f32], bias: &[f32], inner: usize) -> Vec<f32> {
-    let mut y = Vec::with_capacity(x.len());
-    for sample in x.chunks(bias.len() * inner) {
-        for (channel, bias) in sample.chunks(inner).zip(bias) {
-            y.extend(channel.iter().map(|x| x + bias));
-        }
+fn map<A: Copy, Y>(x: &[A], y: &mut [Y], f: impl Fn(A) -> Y) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = f(*x);
     }
-    y
 }
 
-/// \[c\] from x \[n, c, inner\]: each channel summed over (sample, position) ascending, from +0.
-pub(crate) fn sum_channels(x: &[f32], channels: usize, inner: usize) -> Vec<f32> {
-    let mut sums = vec![0.0; channels];
-    for sample in x.chunks(channels * inner) {
-        for (sum, channel) in sums.iter_mut().zip(sample.chunks(inner)) {
-            for x in channel {
-                *sum += x;
+fn zip<A: Copy, Y>(a: &[A], b: &[A], y: &mut [Y], f: impl Fn(A, A) -> Y) {
+    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+        *y = f(*a, *b);
+    }
+}
+
+/// One operation on floats.
+pub(crate) fn unary_f32(unary: Unary, x: &[f32], y: &mut [f32]) {
+    match unary {
+        Unary::Neg => map(x, y, |x| -x),
+        Unary::Abs => map(x, y, f32::abs),
+        Unary::Sign => map(x, y, |x| {
+            if x > 0.0 {
+                1.0
+            } else if x < 0.0 {
+                -1.0
+            } else {
+                x
             }
-        }
+        }),
+        Unary::Floor => map(x, y, f32::floor),
+        Unary::Ceil => map(x, y, f32::ceil),
+        Unary::Round => map(x, y, f32::round_ties_even),
+        Unary::Sqrt => map(x, y, f32::sqrt),
+        Unary::Reciprocal => map(x, y, |x| 1.0 / x),
+        Unary::Exp => map(x, y, math::exp),
+        Unary::Log => map(x, y, math::log),
+        Unary::Sin => map(x, y, functions::sin),
+        Unary::Cos => map(x, y, functions::cos),
+        Unary::Tanh => map(x, y, functions::tanh),
+        Unary::Erf => map(x, y, functions::erf),
+        Unary::Sigmoid => map(x, y, functions::sigmoid),
+        Unary::Relu => map(x, y, |x| if x > 0.0 { x } else { 0.0 }),
     }
-    sums
 }
 
-/// New parameters and velocities: v' = momentum·v + g, p' = p − learning_rate·v'.
-pub(crate) fn sgd_momentum(p: &[f32], v: &[f32], g: &[f32], learning_rate: f32, momentum: f32) -> (Vec<f32>, Vec<f32>) {
-    let v: Vec<f32> = v.iter().zip(g).map(|(v, g)| momentum * v + g).collect();
-    let p = p.iter().zip(&v).map(|(p, v)| p - learning_rate * v).collect();
-    (p, v)
+/// One operation on integers; inference lets no other through.
+pub(crate) fn unary_i32(unary: Unary, x: &[i32], y: &mut [i32]) {
+    match unary {
+        Unary::Neg => map(x, y, i32::wrapping_neg),
+        Unary::Abs => map(x, y, i32::wrapping_abs),
+        Unary::Sign => map(x, y, i32::signum),
+        _ => unreachable!("{} takes floats alone", unary.name()),
+    }
+}
+
+/// One operation on two tensors of floats that makes floats.
+pub(crate) fn binary_f32(binary: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
+    match binary {
+        Binary::Add => zip(a, b, y, |a, b| a + b),
+        Binary::Sub => zip(a, b, y, |a, b| a - b),
+        Binary::Mul => zip(a, b, y, |a, b| a * b),
+        Binary::Div => zip(a, b, y, |a, b| a / b),
+        Binary::Max => zip(a, b, y, |a, b| if b > a { b } else { a }),
+        Binary::Min => zip(a, b, y, |a, b| if b < a { b } else { a }),
+        Binary::Pow => zip(a, b, y, functions::pow),
+        _ => unreachable!("{} makes integers", binary.name()),
+    }
+}
+
+/// One operation on two tensors of integers.
+pub(crate) fn binary_i32(binary: Binary, a: &[i32], b: &[i32], y: &mut [i32]) {
+    match binary {
+        Binary::Add => zip(a, b, y, i32::wrapping_add),
+        Binary::Sub => zip(a, b, y, i32::wrapping_sub),
+        Binary::Mul => zip(a, b, y, i32::wrapping_mul),
+        Binary::Div => zip(a, b, y, |a, b| if b == 0 { 0 } else { a.wrapping_div(b) }),
+        Binary::Max => zip(a, b, y, i32::max),
+        Binary::Min => zip(a, b, y, i32::min),
+        Binary::And => zip(a, b, y, |a, b| a & b),
+        Binary::Or => zip(a, b, y, |a, b| a | b),
+        Binary::Xor => zip(a, b, y, |a, b| a ^ b),
+        Binary::Less | Binary::LessEqual | Binary::Equal => compare(binary, a, b, y),
+        Binary::Pow => unreachable!("pow takes floats alone"),
+    }
+}
+
+/// A comparison: 1 where it holds, else 0.
+pub(crate) fn compare<A: Copy + PartialOrd>(binary: Binary, a: &[A], b: &[A], y: &mut [i32]) {
+    match binary {
+        Binary::Less => zip(a, b, y, |a, b| i32::from(a < b)),
+        Binary::LessEqual => zip(a, b, y, |a, b| i32::from(a <= b)),
+        Binary::Equal => zip(a, b, y, |a, b| i32::from(a == b)),
+        _ => unreachable!("{} is no comparison", binary.name()),
+    }
+}
+
+/// a where the condition is not 0, else b.
+pub(crate) fn select<T: Copy>(condition: &[i32], a: &[T], b: &[T], y: &mut [T]) {
+    for (((y, condition), a), b) in y.iter_mut().zip(condition).zip(a).zip(b) {
+        *y = if *condition != 0 { *a } else { *b };
+    }
+}
+
+/// Integers as floats, rounded to nearest.
+pub(crate) fn to_f32(x: &[i32], y: &mut [f32]) {
+    map(x, y, |x| x as f32);
+}
+
+/// Floats as integers: towards zero, the nearest that there is, 0 for NaN.
+pub(crate) fn to_i32(x: &[f32], y: &mut [i32]) {
+    map(x, y, |x| x as i32);
 }

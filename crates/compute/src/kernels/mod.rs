@@ -3,7 +3,11 @@
 
 pub(crate) mod conv;
 pub(crate) mod elementwise;
+pub(crate) mod functions;
+pub(crate) mod gather;
 pub(crate) mod gemm;
 pub(crate) mod math;
 pub(crate) mod pool;
+pub(crate) mod reduce;
 pub(crate) mod rows;
+pub(crate) mod strided;

@@ -1,59 +1,127 @@
-//! Max pooling over square windows that do not overlap. A tie goes to the first element in row-major order of the
-//! window, and a NaN never wins against an earlier element.
+//! Pooling over windows of an image. The greatest of a window is its first in row-major order among equals, and a NaN
+//! never wins against an earlier element; padding never wins. Sums go in row-major order of the window from +0.
 
-/// Sizes of a pooling.
+/// Where the windows of one image lie.
 #[derive(Clone, Copy)]
 pub(crate) struct Pool {
-    pub(crate) height: usize,
-    pub(crate) width: usize,
-    pub(crate) size: usize,
+    pub(crate) image: [usize; 2],
+    pub(crate) out: [usize; 2],
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    pub(crate) low: [usize; 2],
 }
 
 impl Pool {
-    fn out_height(&self) -> usize {
-        self.height / self.size
+    fn image_len(&self) -> usize {
+        self.image[0] * self.image[1]
     }
 
-    fn out_width(&self) -> usize {
-        self.width / self.size
+    fn out_len(&self) -> usize {
+        self.out[0] * self.out[1]
     }
 
-    /// Index of the greatest element of the window at (oy, ox) of one image.
-    fn winner(&self, image: &[f32], oy: usize, ox: usize) -> usize {
-        let first = oy * self.size * self.width + ox * self.size;
-        let mut best = first;
-        for y in 0..self.size {
-            for x in 0..self.size {
-                let at = first + y * self.width + x;
-                if image[at] > image[best] {
-                    best = at;
+    /// Calls `f` with the position of each element of a window that lies in the image, in row-major order.
+    #[inline(always)]
+    fn each(&self, oy: usize, ox: usize, mut f: impl FnMut(usize)) {
+        for ky in 0..self.kernel[0] {
+            let y = (oy * self.stride[0] + ky * self.dilation[0]).wrapping_sub(self.low[0]);
+            if y >= self.image[0] {
+                continue;
+            }
+            for kx in 0..self.kernel[1] {
+                let x = (ox * self.stride[1] + kx * self.dilation[1]).wrapping_sub(self.low[1]);
+                if x < self.image[1] {
+                    f(y * self.image[1] + x);
                 }
             }
         }
+    }
+
+    /// Position of the greatest element of a window; none where all of it is padding.
+    #[inline(always)]
+    fn winner(&self, image: &[f32], oy: usize, ox: usize) -> Option<usize> {
+        let mut best = None;
+        self.each(oy, ox, |at| {
+            if best.is_none_or(|best| image[at] > image[best]) {
+                best = Some(at);
+            }
+        });
         best
     }
 
-    /// y \[n, c, h / size, w / size\].
-    pub(crate) fn forward(&self, x: &[f32]) -> Vec<f32> {
-        let mut y = Vec::with_capacity(x.len() / (self.size * self.size));
-        for image in x.chunks(self.height * self.width) {
-            for oy in 0..self.out_height() {
-                y.extend((0..self.out_width()).map(|ox| image[self.winner(image, oy, ox)]));
+    /// y \[…, oh, ow\]: greatest of each window of x \[…, h, w\].
+    pub(crate) fn max(&self, x: &[f32], y: &mut [f32]) {
+        if self.halves() {
+            return self.max_of_halves(x, y);
+        }
+        for (image, y) in x.chunks(self.image_len()).zip(y.chunks_mut(self.out_len())) {
+            for (oy, line) in y.chunks_mut(self.out[1]).enumerate() {
+                for (ox, y) in line.iter_mut().enumerate() {
+                    *y = self.winner(image, oy, ox).map_or(f32::NEG_INFINITY, |at| image[at]);
+                }
             }
         }
-        y
     }
 
-    /// dx \[n, c, h, w\].
-    pub(crate) fn grad(&self, x: &[f32], dy: &[f32]) -> Vec<f32> {
-        let mut dx = vec![0.0; x.len()];
-        let image_len = self.height * self.width;
-        let out_len = self.out_height() * self.out_width();
-        for ((image, dx), dy) in x.chunks(image_len).zip(dx.chunks_mut(image_len)).zip(dy.chunks(out_len)) {
-            for (position, dy) in dy.iter().enumerate() {
-                dx[self.winner(image, position / self.out_width(), position % self.out_width())] = *dy;
+    /// dx: each dy to the greatest element of its window.
+    pub(crate) fn max_grad(&self, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        dx.fill(0.0);
+        let images = x.chunks(self.image_len()).zip(dx.chunks_mut(self.image_len()));
+        for ((image, dx), dy) in images.zip(dy.chunks(self.out_len())) {
+            for (oy, line) in dy.chunks(self.out[1]).enumerate() {
+                for (ox, dy) in line.iter().enumerate() {
+                    if let Some(at) = self.winner(image, oy, ox) {
+                        dx[at] += dy;
+                    }
+                }
             }
         }
-        dx
+    }
+
+    /// y: sum of each window.
+    pub(crate) fn sum(&self, x: &[f32], y: &mut [f32]) {
+        for (image, y) in x.chunks(self.image_len()).zip(y.chunks_mut(self.out_len())) {
+            for (oy, line) in y.chunks_mut(self.out[1]).enumerate() {
+                for (ox, y) in line.iter_mut().enumerate() {
+                    *y = 0.0;
+                    self.each(oy, ox, |at| *y += image[at]);
+                }
+            }
+        }
+    }
+
+    /// dx: each dy to every element of its window, windows in row-major order.
+    pub(crate) fn sum_grad(&self, dy: &[f32], dx: &mut [f32]) {
+        dx.fill(0.0);
+        for (dx, dy) in dx.chunks_mut(self.image_len()).zip(dy.chunks(self.out_len())) {
+            for (oy, line) in dy.chunks(self.out[1]).enumerate() {
+                for (ox, dy) in line.iter().enumerate() {
+                    self.each(oy, ox, |at| dx[at] += dy);
+                }
+            }
+        }
+    }
+
+    /// The usual case: windows of 2 × 2 beside each other.
+    fn halves(&self) -> bool {
+        [self.kernel, self.stride] == [[2, 2]; 2]
+            && self.dilation == [1, 1]
+            && self.low == [0, 0]
+            && self.out[0] * 2 <= self.image[0]
+            && self.out[1] * 2 <= self.image[1]
+    }
+
+    fn max_of_halves(&self, x: &[f32], y: &mut [f32]) {
+        let greater = |a: f32, b: f32| if b > a { b } else { a };
+        let (width, out_width) = (self.image[1], self.out[1]);
+        for (image, y) in x.chunks(self.image_len()).zip(y.chunks_mut(self.out_len())) {
+            for (lines, y) in image.chunks(2 * width).zip(y.chunks_mut(out_width)) {
+                let (top, bottom) = (lines[..width].as_chunks::<2>().0, lines[width..].as_chunks::<2>().0);
+                for ((y, top), bottom) in y.iter_mut().zip(top).zip(bottom) {
+                    *y = greater(greater(greater(top[0], top[1]), bottom[0]), bottom[1]);
+                }
+            }
+        }
     }
 }

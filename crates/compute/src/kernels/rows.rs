@@ -19,25 +19,36 @@ fn fold(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
 
 /// Sum of a row.
 pub(crate) fn sum(row: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    for chunk in row.chunks(LANES) {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += x;
-        }
-    }
-    fold(lanes, |a, b| a + b)
+    combined(row, 0.0, |a, b| a + b)
 }
 
 /// Greatest element of a row; the earlier one of two that compare equal.
-fn max(row: &[f32]) -> f32 {
-    let greater = |a: f32, b: f32| if b > a { b } else { a };
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for chunk in row.chunks(LANES) {
+pub(crate) fn max(row: &[f32]) -> f32 {
+    combined(row, f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+}
+
+/// Least element of a row; the earlier one of two that compare equal.
+pub(crate) fn min(row: &[f32]) -> f32 {
+    combined(row, f32::INFINITY, |a, b| if b < a { b } else { a })
+}
+
+/// Product of a row.
+pub(crate) fn product(row: &[f32]) -> f32 {
+    combined(row, 1.0, |a, b| a * b)
+}
+
+fn combined(row: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [start; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = greater(*lane, *x);
+            *lane = combine(*lane, *x);
         }
     }
-    fold(lanes, greater)
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane = combine(*lane, *x);
+    }
+    fold(lanes, combine)
 }
 
 /// exp(x − max) of a row, in place; returns the maximum and the sum.
@@ -50,26 +61,27 @@ fn exponentials(row: &mut [f32]) -> (f32, f32) {
 }
 
 /// Rows of `width`, each exp(x − max) / Σ.
-pub(crate) fn softmax(x: &[f32], width: usize) -> Vec<f32> {
-    let mut y = x.to_vec();
+pub(crate) fn softmax(x: &[f32], width: usize, y: &mut [f32]) {
+    y.copy_from_slice(x);
     for row in y.chunks_mut(width) {
         let (_, total) = exponentials(row);
         for x in row {
             *x /= total;
         }
     }
-    y
 }
 
 /// dx = y·(dy − Σ y·dy), row by row.
-pub(crate) fn softmax_grad(y: &[f32], dy: &[f32], width: usize) -> Vec<f32> {
-    let mut dx = Vec::with_capacity(y.len());
-    for (y, dy) in y.chunks(width).zip(dy.chunks(width)) {
-        let products: Vec<f32> = y.iter().zip(dy).map(|(y, dy)| y * dy).collect();
-        let total = sum(&products);
-        dx.extend(y.iter().zip(dy).map(|(y, dy)| y * (dy - total)));
+pub(crate) fn softmax_grad(y: &[f32], dy: &[f32], width: usize, dx: &mut [f32]) {
+    for ((y, dy), dx) in y.chunks(width).zip(dy.chunks(width)).zip(dx.chunks_mut(width)) {
+        for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
+            *dx = y * dy;
+        }
+        let total = sum(dx);
+        for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
+            *dx = y * (dy - total);
+        }
     }
-    dx
 }
 
 /// Mean over the rows of ln Σ exp(x − max) − (x\[label\] − max).
@@ -91,9 +103,10 @@ pub(crate) fn softmax_cross_entropy_grad(
     labels: &[i32],
     dloss: f32,
     width: usize,
-) -> Result<Vec<f32>, ComputeError> {
+    gradient: &mut [f32],
+) -> Result<(), ComputeError> {
     let factor = dloss / labels.len() as f32;
-    let mut gradient = logits.to_vec();
+    gradient.copy_from_slice(logits);
     for (sample, (row, label)) in gradient.chunks_mut(width).zip(labels).enumerate() {
         let label = class(*label, sample, width)?;
         let (_, total) = exponentials(row);
@@ -103,7 +116,7 @@ pub(crate) fn softmax_cross_entropy_grad(
             *x = (*x / total) * factor;
         }
     }
-    Ok(gradient)
+    Ok(())
 }
 
 fn class(label: i32, sample: usize, classes: usize) -> Result<usize, ComputeError> {

@@ -2,7 +2,7 @@
 //! K is (input channel, kernel row, kernel column) forward, (output channel, kernel row, kernel column) for the input
 //! gradient, and (sample, output row, output column) for the weight gradient; padding takes part as +0.
 
-use super::gemm::{Matrix, gemm_accumulate};
+use super::gemm::{Matrix, Scratch, gemm_accumulate};
 
 /// Sizes of a convolution, forward view.
 #[derive(Clone, Copy)]
@@ -16,8 +16,10 @@ pub(crate) struct Conv {
     pub(crate) kernel_width: usize,
     pub(crate) out_height: usize,
     pub(crate) out_width: usize,
-    pub(crate) stride: usize,
-    pub(crate) padding: usize,
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    pub(crate) low: [usize; 2],
+    pub(crate) groups: usize,
 }
 
 impl Conv {
@@ -29,59 +31,77 @@ impl Conv {
         self.out_height * self.out_width
     }
 
-    fn depth(&self) -> usize {
-        self.channels * self.kernel_height * self.kernel_width
+    fn group_channels(&self) -> usize {
+        self.channels / self.groups
     }
 
-    /// y \[n, o, oh, ow\] from x \[n, c, h, w\] and weight \[o, c, kh, kw\].
-    pub(crate) fn forward(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
-        let (depth, positions) = (self.depth(), self.out_positions());
-        let mut y = vec![0.0; self.samples * self.out_channels * positions];
+    fn group_outputs(&self) -> usize {
+        self.out_channels / self.groups
+    }
+
+    fn kernel(&self) -> usize {
+        self.kernel_height * self.kernel_width
+    }
+
+    fn depth(&self) -> usize {
+        self.group_channels() * self.kernel()
+    }
+
+    /// y \[n, o, oh, ow\] from x \[n, c, h, w\] and weight \[o, c/groups, kh, kw\].
+    pub(crate) fn forward(&self, scratch: &mut Scratch, x: &[f32], weight: &[f32], y: &mut [f32]) {
+        let (depth, positions, outputs) = (self.depth(), self.out_positions(), self.group_outputs());
+        y.fill(0.0);
         let mut unfolded = vec![0.0; depth * positions];
         for (x, y) in x.chunks(self.sample_len()).zip(y.chunks_mut(self.out_channels * positions)) {
-            self.unfold(x, &mut unfolded);
-            let (weight, columns) = (Matrix::rows(weight, depth), Matrix::rows(&unfolded, positions));
-            gemm_accumulate(self.out_channels, positions, depth, weight, columns, y);
+            let groups = x.chunks(self.sample_len() / self.groups).zip(weight.chunks(outputs * depth));
+            for ((x, weight), y) in groups.zip(y.chunks_mut(outputs * positions)) {
+                self.unfold(x, &mut unfolded);
+                let (weight, columns) = (Matrix::rows(weight, depth), Matrix::rows(&unfolded, positions));
+                gemm_accumulate(scratch, outputs, positions, depth, weight, columns, y);
+            }
         }
-        y
     }
 
-    /// dweight \[o, c, kh, kw\] from x and dy.
-    pub(crate) fn grad_weight(&self, x: &[f32], dy: &[f32]) -> Vec<f32> {
-        let (depth, positions) = (self.depth(), self.out_positions());
-        let mut dweight = vec![0.0; self.out_channels * depth];
+    /// dweight \[o, c/groups, kh, kw\] from x and dy.
+    pub(crate) fn grad_weight(&self, scratch: &mut Scratch, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
+        let (depth, positions, outputs) = (self.depth(), self.out_positions(), self.group_outputs());
+        dweight.fill(0.0);
         let mut unfolded = vec![0.0; depth * positions];
         for (x, dy) in x.chunks(self.sample_len()).zip(dy.chunks(self.out_channels * positions)) {
-            self.unfold(x, &mut unfolded);
-            let (dy, columns) = (Matrix::rows(dy, positions), Matrix::transposed(&unfolded, positions));
-            gemm_accumulate(self.out_channels, depth, positions, dy, columns, &mut dweight);
+            let groups = x.chunks(self.sample_len() / self.groups).zip(dy.chunks(outputs * positions));
+            for ((x, dy), dweight) in groups.zip(dweight.chunks_mut(outputs * depth)) {
+                self.unfold(x, &mut unfolded);
+                let (dy, columns) = (Matrix::rows(dy, positions), Matrix::transposed(&unfolded, positions));
+                gemm_accumulate(scratch, outputs, depth, positions, dy, columns, dweight);
+            }
         }
-        dweight
     }
 
     /// dx \[n, c, h, w\] from weight and dy.
-    pub(crate) fn grad_input(&self, weight: &[f32], dy: &[f32]) -> Vec<f32> {
-        let kernel = self.kernel_height * self.kernel_width;
-        let depth = self.out_channels * kernel;
+    pub(crate) fn grad_input(&self, scratch: &mut Scratch, weight: &[f32], dy: &[f32], dx: &mut [f32]) {
+        let depth = self.group_outputs() * self.kernel();
         let positions = self.height * self.width;
-        let by_channel = self.weight_by_input_channel(weight);
-        let mut dx = vec![0.0; self.samples * self.channels * positions];
+        dx.fill(0.0);
         let mut unfolded = vec![0.0; depth * positions];
         for (dy, dx) in dy.chunks(self.out_channels * self.out_positions()).zip(dx.chunks_mut(self.sample_len())) {
-            self.unfold_gradient(dy, &mut unfolded);
-            let (weight, columns) = (Matrix::rows(&by_channel, depth), Matrix::rows(&unfolded, positions));
-            gemm_accumulate(self.channels, positions, depth, weight, columns, dx);
+            let groups =
+                weight.chunks(weight.len() / self.groups).zip(dy.chunks(self.group_outputs() * self.out_positions()));
+            for ((weight, dy), dx) in groups.zip(dx.chunks_mut(self.group_channels() * positions)) {
+                let by_channel = self.weight_by_input_channel(weight);
+                self.unfold_gradient(dy, &mut unfolded);
+                let (weight, columns) = (Matrix::rows(&by_channel, depth), Matrix::rows(&unfolded, positions));
+                gemm_accumulate(scratch, self.group_channels(), positions, depth, weight, columns, dx);
+            }
         }
-        dx
     }
 
-    /// \[c, o, kh, kw\] from \[o, c, kh, kw\].
+    /// \[c, o, kh, kw\] from \[o, c, kh, kw\], of one group.
     fn weight_by_input_channel(&self, weight: &[f32]) -> Vec<f32> {
-        let kernel = self.kernel_height * self.kernel_width;
+        let kernel = self.kernel();
         let mut out = Vec::with_capacity(weight.len());
-        for channel in 0..self.channels {
-            for out_channel in 0..self.out_channels {
-                out.extend_from_slice(&weight[(out_channel * self.channels + channel) * kernel..][..kernel]);
+        for channel in 0..self.group_channels() {
+            for out_channel in 0..self.group_outputs() {
+                out.extend_from_slice(&weight[(out_channel * self.group_channels() + channel) * kernel..][..kernel]);
             }
         }
         out
@@ -95,14 +115,14 @@ impl Conv {
                 for kx in 0..self.kernel_width {
                     let row = rows.next().expect("one row for each weight of an output channel");
                     for (oy, out) in row.chunks_mut(self.out_width).enumerate() {
-                        let iy = (oy * self.stride + ky).wrapping_sub(self.padding);
+                        let iy = (oy * self.stride[0] + ky * self.dilation[0]).wrapping_sub(self.low[0]);
                         if iy >= self.height {
                             out.fill(0.0);
                             continue;
                         }
                         let line = &image[iy * self.width..][..self.width];
                         for (ox, out) in out.iter_mut().enumerate() {
-                            let ix = (ox * self.stride + kx).wrapping_sub(self.padding);
+                            let ix = (ox * self.stride[1] + kx * self.dilation[1]).wrapping_sub(self.low[1]);
                             *out = line.get(ix).copied().unwrap_or(0.0);
                         }
                     }
@@ -121,11 +141,11 @@ impl Conv {
                     let row = rows.next().expect("one row for each weight of an input channel");
                     for (iy, out) in row.chunks_mut(self.width).enumerate() {
                         let line = self
-                            .output_index(iy, ky)
+                            .output_index(0, iy, ky)
                             .filter(|oy| *oy < self.out_height)
                             .map(|oy| &image[oy * self.out_width..][..self.out_width]);
                         for (ix, out) in out.iter_mut().enumerate() {
-                            let ox = self.output_index(ix, kx);
+                            let ox = self.output_index(1, ix, kx);
                             *out = line.zip(ox).and_then(|(line, ox)| line.get(ox)).copied().unwrap_or(0.0);
                         }
                     }
@@ -135,8 +155,8 @@ impl Conv {
     }
 
     /// The output position whose window has the input position under this kernel position, if one does.
-    fn output_index(&self, input: usize, kernel: usize) -> Option<usize> {
-        let offset = (input + self.padding).checked_sub(kernel)?;
-        offset.is_multiple_of(self.stride).then_some(offset / self.stride)
+    fn output_index(&self, axis: usize, input: usize, kernel: usize) -> Option<usize> {
+        let offset = (input + self.low[axis]).checked_sub(kernel * self.dilation[axis])?;
+        offset.is_multiple_of(self.stride[axis]).then_some(offset / self.stride[axis])
     }
 }

@@ -1,0 +1,150 @@
+//! A graph made ready to run: neighbouring element-wise operations fused into loops, values freed after their last use,
+//! memory used again from run to run. None of it changes a bit of the results.
+
+mod buffers;
+mod fuse;
+mod fused;
+mod node;
+mod planner;
+
+use std::rc::Rc;
+
+use shoal_graph::{Graph, Op, TensorType, ValueId};
+
+use self::{buffers::Buffers, fuse::Step};
+use crate::{
+    error::ComputeError,
+    tensor::{Data, Tensor, Tensors},
+};
+
+/// A graph with its plan and its memory.
+pub struct Executable {
+    graph: Graph,
+    steps: Vec<Step>,
+    /// For each step, the values that nothing reads after it.
+    dead: Vec<Vec<ValueId>>,
+    buffers: Buffers,
+}
+
+impl std::fmt::Debug for Executable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executable").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+/// Elements of the values that live. Reshaping shares them.
+type Values = Vec<Option<Rc<Data>>>;
+
+impl Executable {
+    /// Plans the runs of a graph.
+    pub fn new(graph: Graph) -> Self {
+        let steps = fuse::steps(&graph);
+        let dead = dead_after(&graph, &steps);
+        Self { graph, steps, dead, buffers: Buffers::default() }
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Runs the graph once. `inputs` holds exactly its inputs, the result exactly its outputs.
+    ///
+    /// # Errors
+    /// Tensors that do not fit the graph, labels and indices out of range.
+    pub fn run(&mut self, inputs: Tensors) -> Result<Tensors, ComputeError> {
+        let bound = bind_inputs(&self.graph, inputs)?;
+        let mut values: Values =
+            bound.into_iter().map(|tensor| tensor.map(|tensor| Rc::new(tensor.into_data()))).collect();
+        for (step, dead) in self.steps.iter().zip(&self.dead) {
+            match step {
+                Step::Node(index) => {
+                    let node = &self.graph.nodes()[*index];
+                    let made = match &node.op {
+                        Op::Reshape { .. } => {
+                            values[node.inputs[0].index()].clone().expect("a value lives until its last use")
+                        }
+                        _ => Rc::new(node::run(&self.graph, node, &values, &mut self.buffers)?),
+                    };
+                    values[node.output.index()] = Some(made);
+                }
+                Step::Fused(fused) => fused.run(&mut values, &mut self.buffers),
+            }
+            for value in dead {
+                if let Some(data) = values[value.index()].take().and_then(Rc::into_inner) {
+                    self.buffers.put(data);
+                }
+            }
+        }
+        Ok(self.outputs(values))
+    }
+
+    /// Gives back the memory of tensors that are not needed any more, for the next run.
+    pub fn recycle(&mut self, tensors: Tensors) {
+        for (_, tensor) in tensors {
+            self.buffers.put(tensor.into_data());
+        }
+    }
+
+    fn outputs(&self, mut values: Values) -> Tensors {
+        let mut left = vec![0usize; values.len()];
+        for (_, value) in self.graph.outputs() {
+            left[value.index()] += 1;
+        }
+        let outputs = self.graph.outputs().iter().map(|(name, value)| {
+            left[value.index()] -= 1;
+            let slot = &mut values[value.index()];
+            let data = if left[value.index()] == 0 { slot.take() } else { slot.clone() };
+            let data = Rc::unwrap_or_clone(data.expect("an output is kept until the end"));
+            (name.clone(), Tensor::new(self.graph.value_type(*value).shape.clone(), data))
+        });
+        outputs.collect()
+    }
+}
+
+/// Checks that the tensors are exactly the graph's inputs and puts each at its value.
+pub(crate) fn bind_inputs(graph: &Graph, mut inputs: Tensors) -> Result<Vec<Option<Tensor>>, ComputeError> {
+    let mut values: Vec<Option<Tensor>> = vec![None; graph.types().len()];
+    for (name, value) in graph.inputs() {
+        let tensor = inputs.remove(name).ok_or_else(|| ComputeError::MissingTensor { name: name.clone() })?;
+        check_type(name, &tensor, graph.value_type(*value))?;
+        values[value.index()] = Some(tensor);
+    }
+    match inputs.into_iter().next() {
+        Some((name, _)) => Err(ComputeError::UnknownTensor { name }),
+        None => Ok(values),
+    }
+}
+
+/// Checks that a tensor has the type that a graph declares.
+pub(crate) fn check_type(name: &str, tensor: &Tensor, expected: &TensorType) -> Result<(), ComputeError> {
+    let found = tensor.tensor_type();
+    if found == *expected {
+        return Ok(());
+    }
+    Err(ComputeError::WrongTensor {
+        name: name.to_owned(),
+        found: found.dtype,
+        found_shape: found.shape,
+        expected: expected.dtype,
+        expected_shape: expected.shape.clone(),
+    })
+}
+
+fn dead_after(graph: &Graph, steps: &[Step]) -> Vec<Vec<ValueId>> {
+    let mut last: Vec<Option<usize>> = vec![None; graph.types().len()];
+    for (index, step) in steps.iter().enumerate() {
+        step.for_each_value(graph, |value| last[value.index()] = Some(index));
+    }
+    for (_, value) in graph.outputs() {
+        last[value.index()] = None;
+    }
+    let mut dead = vec![Vec::new(); steps.len()];
+    let ids = graph.inputs().iter().map(|(_, value)| *value).chain(graph.nodes().iter().map(|node| node.output));
+    for value in ids {
+        if let Some(step) = last[value.index()] {
+            dead[step].push(value);
+        }
+    }
+    dead
+}

@@ -1,0 +1,128 @@
+//! The blocked product: B packed a block at a time unless it was before, A packed or read where it lies.
+#![allow(unsafe_code, reason = "register tiles run over pointers; every operand is checked against its slice first")]
+
+use super::lanes::{FloatKernel, Floats, Level};
+use super::pack::{Panels, pack};
+use super::tile::{TILE_ROWS, TILE_VECTORS, Tile};
+use super::{Matrix, PackedB, Scratch};
+
+/// Depth of a block: a panel of B stays in the first-level cache, and C is read and written once a block.
+pub(super) const DEPTH: usize = 256;
+/// Rows of a block of A: 128 KiB, within the second-level cache.
+const ROWS: usize = 128;
+/// Columns of a block of B, whole panels at every level: 512 KiB.
+const COLUMNS: usize = 512;
+/// With fewer columns than this, packing A costs more than it saves.
+const PACK_FROM_COLUMNS: usize = 192;
+
+const _: () = assert!(ROWS.is_multiple_of(TILE_ROWS) && COLUMNS.is_multiple_of(32), "blocks hold whole tiles");
+
+/// The right operand.
+pub(super) enum Right<'a> {
+    Here(Matrix<'a>),
+    Packed(&'a PackedB),
+}
+
+pub(super) fn right_panels(level: Level, columns: usize) -> Panels {
+    let grain = level.lanes();
+    Panels { width: grain * TILE_VECTORS, len: columns, grain }
+}
+
+/// Operands are checked against m, n and k by the caller.
+pub(super) fn multiply(
+    scratch: &mut Scratch,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Matrix<'_>,
+    b: Right<'_>,
+    c: &mut [f32],
+) {
+    let level = match b {
+        Right::Here(_) => scratch.level.narrowed_to(n),
+        Right::Packed(b) => b.level(),
+    };
+    let direct = a.column_stride == 1 && n < PACK_FROM_COLUMNS;
+    let (most_rows, most_depth) = (m.min(ROWS), k.min(DEPTH));
+    let a_len = if direct { 0 } else { Panels::rows(most_rows).packed_len(most_depth) };
+    let b_len = match b {
+        Right::Here(_) => right_panels(level, n.min(COLUMNS)).packed_len(most_depth),
+        Right::Packed(_) => 0,
+    };
+    let (packed_a, packed_b) = scratch.buffers(a_len, b_len);
+    for j0 in (0..n).step_by(COLUMNS) {
+        let panels = right_panels(level, COLUMNS.min(n - j0));
+        for k0 in (0..k).step_by(DEPTH) {
+            let depth = DEPTH.min(k - k0);
+            let right: &[f32] = match b {
+                Right::Here(b) => {
+                    pack(b, k0, depth, j0, panels, packed_b);
+                    packed_b
+                }
+                Right::Packed(b) => b.block(k0, j0),
+            };
+            assert!(right.len() >= panels.packed_len(depth), "the block of B is whole");
+            for i0 in (0..m).step_by(ROWS) {
+                let rows = ROWS.min(m - i0);
+                let c = &mut c[i0 * n + j0..];
+                let left = if direct {
+                    Left::Direct(&a.data[i0 * a.row_stride + k0..], a.row_stride)
+                } else {
+                    pack(a.transpose(), k0, depth, i0, Panels::rows(rows), packed_a);
+                    Left::Packed(packed_a)
+                };
+                assert!(c.len() >= (rows - 1) * n + panels.len, "the block of C is whole");
+                // SAFETY: B and C are checked above, A by `pack` or by the caller.
+                unsafe { level.run_floats(Block { left, right, c, rows, panels, depth, n }) };
+            }
+        }
+    }
+}
+
+enum Left<'a> {
+    Packed(&'a [f32]),
+    Direct(&'a [f32], usize),
+}
+
+/// Some rows of C over some depth.
+struct Block<'a> {
+    left: Left<'a>,
+    right: &'a [f32],
+    c: &'a mut [f32],
+    rows: usize,
+    panels: Panels,
+    depth: usize,
+    n: usize,
+}
+
+impl FloatKernel for Block<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Floats>(self) {
+        let c = self.c.as_mut_ptr();
+        for (j, width, stored) in self.panels.iter() {
+            for (i, rows, _) in Panels::rows(self.rows).iter() {
+                let tile = |a, a_row| Tile {
+                    depth: self.depth,
+                    a,
+                    a_row,
+                    b: self.right[j * self.depth..].as_ptr(),
+                    // SAFETY: the block of C is whole.
+                    c: unsafe { c.add(i * self.n + j) },
+                    c_row: self.n,
+                    width,
+                };
+                // SAFETY: the caller's promise.
+                unsafe {
+                    match self.left {
+                        Left::Packed(a) => {
+                            tile(a[i * self.depth..].as_ptr(), 1).run::<V, false>(rows, stored / V::COUNT);
+                        }
+                        Left::Direct(a, row) => {
+                            tile(a[i * row..].as_ptr(), row).run::<V, true>(rows, stored / V::COUNT);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The register tile: up to 4 rows by two vectors of C, read once, continued over a depth, written once.
+#![allow(unsafe_code, reason = "inner loops run over pointers that the callers have checked as whole blocks")]
+
+use super::lanes::{Lanes, MOST_LANES};
+
+/// Rows of the register tile.
+pub(crate) const TILE_ROWS: usize = 4;
+/// Vectors in a row of it: 4 × 2 sums, two of B and one of A fit in 16 registers.
+pub(crate) const TILE_VECTORS: usize = 2;
+
+/// One tile's work. B is a panel, K-major, as wide as the tile; A is read at `a + row·a_row + k·a_step`.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<E> {
+    pub(crate) depth: usize,
+    pub(crate) a: *const E,
+    /// Used only by tiles that read A where it lies; a packed A has its rows side by side.
+    pub(crate) a_row: usize,
+    pub(crate) b: *const E,
+    pub(crate) c: *mut E,
+    pub(crate) c_row: usize,
+    /// Columns of C that exist: fewer than the panel's at the right edge.
+    pub(crate) width: usize,
+}
+
+impl<E: Copy + Default> Tile<E> {
+    /// Continues `rows` rows and `vectors` vectors of C. `DIRECT`: A is row-major where it lies, else packed K-major.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `V`; A, the panel of B and C reach as far as the fields say.
+    #[inline(always)]
+    pub(crate) unsafe fn run<V: Lanes<Element = E>, const DIRECT: bool>(self, rows: usize, vectors: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (rows, vectors) {
+                (4, 2) => self.fixed::<V, 4, 2, DIRECT>(),
+                (3, 2) => self.fixed::<V, 3, 2, DIRECT>(),
+                (2, 2) => self.fixed::<V, 2, 2, DIRECT>(),
+                (1, 2) => self.fixed::<V, 1, 2, DIRECT>(),
+                (4, 1) => self.fixed::<V, 4, 1, DIRECT>(),
+                (3, 1) => self.fixed::<V, 3, 1, DIRECT>(),
+                (2, 1) => self.fixed::<V, 2, 1, DIRECT>(),
+                _ => self.fixed::<V, 1, 1, DIRECT>(),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn fixed<V: Lanes<Element = E>, const R: usize, const N: usize, const DIRECT: bool>(mut self) {
+        const MOST_WIDTH: usize = TILE_VECTORS * MOST_LANES;
+        // SAFETY: the caller's promise; the edge buffer holds R whole rows.
+        unsafe {
+            if self.width == N * V::COUNT {
+                return self.whole::<V, R, N, DIRECT>();
+            }
+            let mut edge = [[E::default(); MOST_WIDTH]; R];
+            let (c, c_row) = (self.c, self.c_row);
+            for (row, edge) in edge.iter_mut().enumerate() {
+                c.add(row * c_row).copy_to_nonoverlapping(edge.as_mut_ptr(), self.width);
+            }
+            (self.c, self.c_row) = (edge.as_mut_ptr().cast(), MOST_WIDTH);
+            self.whole::<V, R, N, DIRECT>();
+            for (row, edge) in edge.iter().enumerate() {
+                c.add(row * c_row).copy_from_nonoverlapping(edge.as_ptr(), self.width);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn whole<V: Lanes<Element = E>, const R: usize, const N: usize, const DIRECT: bool>(self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sums = [[V::load(self.c); N]; R];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    *sum = V::load(self.c.add(row * self.c_row + j * V::COUNT));
+                }
+            }
+            let (a_row, a_step) = if DIRECT { (self.a_row, 1) } else { (1, R) };
+            let mut rows = [self.a; R];
+            for (row, at) in rows.iter_mut().enumerate() {
+                *at = at.add(row * a_row);
+            }
+            let mut b = self.b;
+            let mut left = self.depth;
+            while left >= UNROLL {
+                for k in 0..UNROLL {
+                    step::<V, R, N>(&mut sums, &rows, k * a_step, b.add(k * N * V::COUNT));
+                }
+                for at in &mut rows {
+                    *at = at.add(UNROLL * a_step);
+                }
+                b = b.add(UNROLL * N * V::COUNT);
+                left -= UNROLL;
+            }
+            while left > 0 {
+                step::<V, R, N>(&mut sums, &rows, 0, b);
+                for at in &mut rows {
+                    *at = at.add(a_step);
+                }
+                b = b.add(N * V::COUNT);
+                left -= 1;
+            }
+            for (row, sums) in sums.iter().enumerate() {
+                for (j, sum) in sums.iter().enumerate() {
+                    sum.store(self.c.add(row * self.c_row + j * V::COUNT));
+                }
+            }
+        }
+    }
+}
+
+/// Steps of K in one turn of the loop.
+const UNROLL: usize = 4;
+
+/// One step of K.
+///
+/// # Safety
+/// As for [`Tile::run`].
+#[inline(always)]
+unsafe fn step<V: Lanes, const R: usize, const N: usize>(
+    sums: &mut [[V; N]; R],
+    rows: &[*const V::Element; R],
+    offset: usize,
+    b: *const V::Element,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut factors = [V::load(b); N];
+        for (j, factor) in factors.iter_mut().enumerate().skip(1) {
+            *factor = V::load(b.add(j * V::COUNT));
+        }
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            let a = V::splat(row.add(offset));
+            for (sum, b) in sums.iter_mut().zip(factors) {
+                *sum = sum.step(a, b);
+            }
+        }
+    }
+}
