@@ -12,7 +12,7 @@ export type Workload =
   /** What the core could do at all. */
   | { readonly kind: 'limit'; readonly what: 'mul+add' | 'relaxed FMA' | 'dot_i16x8' | 'memory read' };
 
-export const SUBJECTS = ['shoal', 'onnxruntime-web', 'tfjs-wasm', 'jax-js', 'jax-js, im2col', 'burn', 'limit'] as const;
+export const SUBJECTS = ['shoal', 'onnxruntime-web', 'tfjs-wasm', 'jax-js', 'jax-js by hand', 'burn', 'limit'] as const;
 export type SubjectName = (typeof SUBJECTS)[number];
 
 /** One subject's way to do one workload, ready to run. */

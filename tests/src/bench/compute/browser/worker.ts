@@ -9,7 +9,7 @@ const LOADERS: Readonly<Record<SubjectName, () => Promise<{ readonly load: () =>
   'onnxruntime-web': () => import('./ort/subject.ts'),
   'tfjs-wasm': () => import('./tfjs/subject.ts'),
   'jax-js': () => import('./jax/subject.ts'),
-  'jax-js, im2col': () => import('./jax/im2col.ts'),
+  'jax-js by hand': () => import('./jax/by-hand.ts'),
   burn: () => import('./burn.ts'),
   limit: () => import('./limit.ts'),
 };

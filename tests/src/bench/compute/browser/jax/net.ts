@@ -8,21 +8,37 @@ export type Convolution = (x: np.Array, weight: np.Array) => np.Array;
 
 export const ownConvolution: Convolution = (x, weight) => lax.conv(x, weight, [1, 1], 'SAME');
 
-/** Nine shifted images as columns, times the weight: what its own convolution's gradient is too slow without. */
-export const im2colConvolution: Convolution = (x, weight) => {
+/** Nine shifted images as the columns of one product: the fastest way forward that we found. */
+export const columnsConvolution: Convolution = (x, weight) => {
+  const [batch = 1, channels = 1, height = 1, width = 1] = x.shape;
+  const [outputs = 1] = weight.shape;
+  const padded = np.pad(np.transpose(x, [1, 0, 2, 3]), [[0, 0], [0, 0], [1, 1], [1, 1]]);
+  const columns = TAPS.map(([row, column]) =>
+    padded.ref.slice([], [], [row, row + height], [column, column + width]).reshape([channels, 1, batch * height * width]),
+  );
+  padded.dispose();
+  const joined = np.concatenate(columns, 1).reshape([9 * channels, batch * height * width]);
+  const product = np.matmul(weight.reshape([outputs, 9 * channels]), joined);
+  return np.transpose(product.reshape([outputs, batch, height, width]), [1, 0, 2, 3]);
+};
+
+/** A product for each of nine shifted images: the fastest way that we found to have a gradient of. */
+export const shiftsConvolution: Convolution = (x, weight) => {
   const [batch = 1, channels = 1, height = 1, width = 1] = x.shape;
   const [outputs = 1] = weight.shape;
   const padded = np.pad(np.transpose(x, [0, 2, 3, 1]), [[0, 0], [1, 1], [1, 1], [0, 0]]);
-  const shifted = Array.from({ length: 9 }, (_, at) => {
-    const [row, column] = [Math.floor(at / 3), at % 3];
-    return padded.ref.slice([], [row, row + height], [column, column + width], []).reshape([batch * height * width, channels]);
+  const products = TAPS.map(([row, column]) => {
+    const shifted = padded.ref.slice([], [row, row + height], [column, column + width], []).reshape([batch * height * width, channels]);
+    return np.matmul(shifted, np.transpose(weight.ref.slice([], [], row, column)));
   });
   padded.dispose();
-  // In the order of the columns: \[3, 3, c, o\].
-  const factor = np.transpose(weight, [2, 3, 1, 0]).reshape([9 * channels, outputs]);
-  const product = np.matmul(np.concatenate(shifted, 1), factor);
-  return np.transpose(product.reshape([batch, height, width, outputs]), [0, 3, 1, 2]);
+  weight.dispose();
+  const sum = products.reduce((sum, product) => sum.add(product));
+  return np.transpose(sum.reshape([batch, height, width, outputs]), [0, 3, 1, 2]);
 };
+
+/** Row and column of each weight of a kernel. */
+const TAPS = [0, 1, 2].flatMap((row) => [0, 1, 2].map((column) => [row, column] as const));
 
 /** Logits of images \[n, 1, side, side\]; uses the weights up. */
 export function convLogits(convolution: Convolution, weights: Weights, images: np.Array): np.Array {

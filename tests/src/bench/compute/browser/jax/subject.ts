@@ -4,5 +4,5 @@ import { ownConvolution } from './net.ts';
 import { loadWith } from './workloads.ts';
 
 export function load(): Promise<Subject> {
-  return loadWith(ownConvolution);
+  return loadWith({ inference: ownConvolution, training: ownConvolution }, true);
 }

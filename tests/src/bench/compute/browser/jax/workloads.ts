@@ -5,22 +5,26 @@ import type { Prepared, Subject, Workload } from '../protocol.ts';
 import { ADAM, COMPARED_STEPS, CONTEXT, CONV, GPT, LANGUAGE, LANGUAGE_BATCH } from '../workloads.ts';
 import { array, get, integers, mapped, refs, weights, type Weights } from './arrays.ts';
 import { decode, type Cache } from './decoder.ts';
-import { convLogits, crossEntropy, ownConvolution, type Convolution } from './net.ts';
+import { convLogits, crossEntropy, type Convolution } from './net.ts';
 
-export async function loadWith(convolution: Convolution): Promise<Subject> {
+export interface Convolutions {
+  readonly inference: Convolution;
+  readonly training: Convolution;
+}
+
+/** The conv net by given convolutions, and everything else or nothing. */
+export async function loadWith(convolutions: Convolutions, hasOthers: boolean): Promise<Subject> {
   await init('wasm');
   defaultDevice('wasm');
-  const isOwn = convolution === ownConvolution;
   return {
     async prepare(workload: Workload): Promise<Prepared | null> {
       switch (workload.kind) {
         case 'conv inference':
-          return convInference(convolution);
+          return convInference(convolutions.inference);
         case 'conv training':
-          return convTraining(convolution);
+          return convTraining(convolutions.training);
         default:
-          // A convolution by hand changes nothing else.
-          return isOwn ? others(workload) : null;
+          return hasOthers ? others(workload) : null;
       }
     },
   };
