@@ -1,9 +1,11 @@
 //! Benchmarks: examples named `bench_*` of any crate, built for speed and run one at a time.
 //!
 //! One that needs a browser has a script `tests/src/bench/NAME/main.ts` as well. It is run instead of the example and told
-//! where the example's program is, and where its module for a tab.
+//! where the example's program is, and where its module for a tab. Crates in folders beside the script are peers to
+//! compare with: workspaces of their own, built for the tab only when the bench runs. One that does not build is left out.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -17,6 +19,8 @@ use crate::workspace::Workspace;
 use crate::{exec, lock, web};
 
 const PREFIX: &str = "bench_";
+/// Benches whose example is nothing but a module for a tab.
+const TAB_ONLY: [&str; 1] = ["compute"];
 
 pub(crate) fn command(workspace: &Workspace, mut args: Vec<OsString>) -> Result<ExitCode> {
     let benches = list(&Metadata::load(workspace)?);
@@ -70,12 +74,15 @@ fn in_browser(workspace: &Workspace, bench: &Bench, script: &Path) -> Result<Com
     let tools = setup::all(workspace)?;
     let _building = lock::shared(workspace, "build")?;
     println!("… building (minutes the first time)");
-    let program = program(workspace, bench, &mut Terminal)?;
-    let tab = tab(workspace, &tools.web, bench, &mut Terminal)?;
     let mut node = exec::command_in(&workspace.root, "node");
     tools.describe_to(workspace, &mut node)?;
     node.args(["--import", "tsx"]).arg(script);
-    node.env("SHOAL_BENCH_PROGRAM", program).env("SHOAL_BENCH_TAB", tab);
+    if !TAB_ONLY.contains(&bench.name.as_str()) {
+        node.env("SHOAL_BENCH_PROGRAM", program(workspace, bench, &mut Terminal)?);
+    }
+    node.env("SHOAL_BENCH_TAB", tab(workspace, &tools.web, bench, &mut Terminal)?);
+    let folder = script.parent().context("a script is in a folder")?;
+    node.env("SHOAL_BENCH_PEERS", peers(workspace, &tools.web, folder, &mut Terminal)?);
     Ok(node)
 }
 
@@ -104,6 +111,41 @@ fn tab(workspace: &Workspace, tools: &WebTools, bench: &Bench, runner: &mut dyn 
     let out = workspace.target_wasm().join("bench").join(&bench.name);
     web::bind(workspace, tools, &compiled.with_extension("wasm"), &out, true, runner)?;
     Ok(out)
+}
+
+/// The folder of the peers' modules, each in a folder named after its crate's.
+fn peers(workspace: &Workspace, tools: &WebTools, beside: &Path, runner: &mut dyn Runner) -> Result<PathBuf> {
+    let all = workspace.target_wasm().join("bench/peers");
+    // What an earlier run built may be out of date.
+    let _ = fs::remove_dir_all(&all);
+    for entry in fs::read_dir(beside)? {
+        let folder = entry?.path();
+        if !folder.join("Cargo.toml").is_file() {
+            continue;
+        }
+        let name = folder.file_name().context("a folder has a name")?.to_string_lossy().into_owned();
+        if let Err(error) = peer(workspace, tools, &folder, &all.join(&name), runner) {
+            println!("  left out: {name} does not build: {error:#}");
+        }
+    }
+    Ok(all)
+}
+
+/// A crate of one module, which is named after it, with a lock file of its own.
+fn peer(
+    workspace: &Workspace,
+    tools: &WebTools,
+    folder: &Path,
+    out: &Path,
+    runner: &mut dyn Runner,
+) -> Result<()> {
+    let module = folder.file_name().context("a folder has a name")?;
+    let mut command = tools.wasm.cargo(workspace, "build");
+    command.current_dir(folder).args(["--locked", "--release"]);
+    runner.run(&mut command)?;
+    let compiled = tools.wasm.output(workspace, "release").join(format!("bench_{}.wasm", module.to_string_lossy()));
+    web::bind(workspace, tools, &compiled, out, true, runner)?;
+    Ok(())
 }
 
 #[cfg(test)]
