@@ -4,6 +4,7 @@
 mod buffers;
 mod fuse;
 mod fused;
+mod held;
 mod node;
 mod planner;
 
@@ -11,7 +12,7 @@ use std::rc::Rc;
 
 use shoal_graph::{Graph, Op, TensorType, ValueId};
 
-use self::{buffers::Buffers, fuse::Step};
+use self::{buffers::Buffers, fuse::Step, held::Held};
 use crate::{
     error::ComputeError,
     tensor::{Data, Tensor, Tensors},
@@ -23,6 +24,7 @@ pub struct Executable {
     steps: Vec<Step>,
     /// For each step, the values that nothing reads after it.
     dead: Vec<Vec<ValueId>>,
+    held: Held,
     buffers: Buffers,
 }
 
@@ -40,7 +42,17 @@ impl Executable {
     pub fn new(graph: Graph) -> Self {
         let steps = fuse::steps(&graph);
         let dead = dead_after(&graph, &steps);
-        Self { graph, steps, dead, buffers: Buffers::default() }
+        let held = Held::new(&graph);
+        Self { graph, steps, dead, held, buffers: Buffers::default() }
+    }
+
+    /// Keeps inputs for all runs from now on, such as weights: they are not given to [`Self::run`] any more, and products
+    /// with them are prepared once.
+    ///
+    /// # Errors
+    /// A name that is no input, and a tensor that does not fit; then nothing has changed.
+    pub fn hold(&mut self, tensors: Tensors) -> Result<(), ComputeError> {
+        self.held.insert(&self.graph, tensors)
     }
 
     /// The graph.
@@ -48,14 +60,12 @@ impl Executable {
         &self.graph
     }
 
-    /// Runs the graph once. `inputs` holds exactly its inputs, the result exactly its outputs.
+    /// Runs the graph once. `inputs` holds exactly its inputs but for those that are held, the result exactly its outputs.
     ///
     /// # Errors
     /// Tensors that do not fit the graph, labels and indices out of range.
     pub fn run(&mut self, inputs: Tensors) -> Result<Tensors, ComputeError> {
-        let bound = bind_inputs(&self.graph, inputs)?;
-        let mut values: Values =
-            bound.into_iter().map(|tensor| tensor.map(|tensor| Rc::new(tensor.into_data()))).collect();
+        let mut values = self.held.bind(&self.graph, inputs)?;
         for (step, dead) in self.steps.iter().zip(&self.dead) {
             match step {
                 Step::Node(index) => {
@@ -64,7 +74,7 @@ impl Executable {
                         Op::Reshape { .. } => {
                             values[node.inputs[0].index()].clone().expect("a value lives until its last use")
                         }
-                        _ => Rc::new(node::run(&self.graph, node, &values, &mut self.buffers)?),
+                        _ => Rc::new(node::run(&self.graph, *index, &values, &mut self.held, &mut self.buffers)?),
                     };
                     values[node.output.index()] = Some(made);
                 }
@@ -103,9 +113,18 @@ impl Executable {
 }
 
 /// Checks that the tensors are exactly the graph's inputs and puts each at its value.
-pub(crate) fn bind_inputs(graph: &Graph, mut inputs: Tensors) -> Result<Vec<Option<Tensor>>, ComputeError> {
+pub(crate) fn bind_inputs(graph: &Graph, inputs: Tensors) -> Result<Vec<Option<Tensor>>, ComputeError> {
+    bind_inputs_but(graph, inputs, |_| false)
+}
+
+/// The same for the inputs that are not given otherwise.
+fn bind_inputs_but(
+    graph: &Graph,
+    mut inputs: Tensors,
+    is_given: impl Fn(ValueId) -> bool,
+) -> Result<Vec<Option<Tensor>>, ComputeError> {
     let mut values: Vec<Option<Tensor>> = vec![None; graph.types().len()];
-    for (name, value) in graph.inputs() {
+    for (name, value) in graph.inputs().iter().filter(|(_, value)| !is_given(*value)) {
         let tensor = inputs.remove(name).ok_or_else(|| ComputeError::MissingTensor { name: name.clone() })?;
         check_type(name, &tensor, graph.value_type(*value))?;
         values[value.index()] = Some(tensor);

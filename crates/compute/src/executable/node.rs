@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use shoal_graph::{DType, Graph, Node, Op, Window2d};
 
-use super::{Values, buffers::Buffers};
+use super::{Values, buffers::Buffers, held::Held};
 use crate::{
     error::ComputeError,
     kernels::{
@@ -19,7 +19,14 @@ use crate::{
 };
 
 /// What the node makes of the values.
-pub(super) fn run(graph: &Graph, node: &Node, values: &Values, buffers: &mut Buffers) -> Result<Data, ComputeError> {
+pub(super) fn run(
+    graph: &Graph,
+    index: usize,
+    values: &Values,
+    held: &mut Held,
+    buffers: &mut Buffers,
+) -> Result<Data, ComputeError> {
+    let node = &graph.nodes()[index];
     let made = graph.value_type(node.output);
     let call = Call { graph, node, values, shape: &made.shape };
     let len = made.elements() as usize;
@@ -31,7 +38,10 @@ pub(super) fn run(graph: &Graph, node: &Node, values: &Values, buffers: &mut Buf
     }
     let mut out = buffers.of(made.dtype, len);
     match &mut out {
-        Data::F32(y) => call.floats(y, &mut buffers.scratch)?,
+        Data::F32(y) => match held.packed(graph, index, &buffers.scratch) {
+            Some(packed) => call.packed_product(packed, y, &mut buffers.scratch),
+            None => call.floats(y, &mut buffers.scratch)?,
+        },
         Data::I32(y) => call.integers(y)?,
         Data::I8(y) => call.moved(y)?,
         Data::U8(y) => call.moved(y)?,
@@ -183,6 +193,15 @@ impl<'a> Call<'a> {
             let b = if trans_b { gemm::Matrix::transposed(b, k) } else { gemm::Matrix::rows(b, n) };
             gemm::gemm_accumulate(scratch, m, n, k, a, b, c);
         }
+    }
+
+    fn packed_product(&self, b: &gemm::PackedB, c: &mut [f32], scratch: &mut gemm::Scratch) {
+        let Op::MatMul { trans_a, .. } = self.node.op else { unreachable!("products alone have packed operands") };
+        let Product { m, k, .. } = self.sizes(trans_a);
+        let a = self.get(0);
+        let a = if trans_a { gemm::Matrix::transposed(a, m) } else { gemm::Matrix::rows(a, k) };
+        c.fill(0.0);
+        gemm::gemm_accumulate_packed(scratch, m, a, b, c);
     }
 
     fn integer_product(&self, trans_b: bool, mut c: Vec<i32>) -> Vec<i32> {

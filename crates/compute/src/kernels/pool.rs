@@ -67,6 +67,9 @@ impl Pool {
     /// dx: each dy to the greatest element of its window.
     pub(crate) fn max_grad(&self, x: &[f32], dy: &[f32], dx: &mut [f32]) {
         dx.fill(0.0);
+        if self.halves() {
+            return self.max_grad_of_halves(x, dy, dx);
+        }
         let images = x.chunks(self.image_len()).zip(dx.chunks_mut(self.image_len()));
         for ((image, dx), dy) in images.zip(dy.chunks(self.out_len())) {
             for (oy, line) in dy.chunks(self.out[1]).enumerate() {
@@ -123,5 +126,62 @@ impl Pool {
                 }
             }
         }
+    }
+
+    fn max_grad_of_halves(&self, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        let (width, out_width) = (self.image[1], self.out[1]);
+        let images = x.chunks(self.image_len()).zip(dx.chunks_mut(self.image_len()));
+        for ((image, dx), dy) in images.zip(dy.chunks(self.out_len())) {
+            let lines = image.chunks(2 * width).zip(dx.chunks_mut(2 * width));
+            for ((lines, dx), dy) in lines.zip(dy.chunks(out_width)) {
+                let (top, bottom) = (lines[..width].as_chunks::<2>().0, lines[width..].as_chunks::<2>().0);
+                let (dx_top, dx_bottom) = dx.split_at_mut(width);
+                let (dx_top, dx_bottom) = (dx_top.as_chunks_mut::<2>().0, dx_bottom.as_chunks_mut::<2>().0);
+                for (at, dy) in dy.iter().enumerate() {
+                    let ([a, b], [c, d]) = (top[at], bottom[at]);
+                    let (b_wins, upper) = if b > a { (true, b) } else { (false, a) };
+                    let (c_wins, greatest) = if c > upper { (true, c) } else { (false, upper) };
+                    let d_wins = d > greatest;
+                    // As everywhere, a gradient is added to +0.
+                    let pass = |wins: bool| if wins { 0.0 + dy } else { 0.0 };
+                    dx_top[at] = [pass(!b_wins & !c_wins & !d_wins), pass(b_wins & !c_wins & !d_wins)];
+                    dx_bottom[at] = [pass(c_wins & !d_wins), pass(d_wins)];
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_windows_like_others() {
+        let pool = Pool { image: [5, 7], out: [2, 3], kernel: [2, 2], stride: [2, 2], dilation: [1, 1], low: [0, 0] };
+        assert!(pool.halves());
+        // Few values, so that ties are many; −0, NaN and infinities among them.
+        let values = [0.0, -0.0, 1.0, -1.0, f32::NAN, f32::NEG_INFINITY, f32::INFINITY];
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            values[(state >> 24) as usize % values.len()]
+        };
+        let x: Vec<f32> = (0..40 * 35).map(|_| next()).collect();
+        let dy: Vec<f32> = (0..40 * 6).map(|_| next()).collect();
+        let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let (mut y, mut dx) = (vec![9.0; dy.len()], vec![9.0; x.len()]);
+        pool.max(&x, &mut y);
+        pool.max_grad(&x, &dy, &mut dx);
+        let (mut plain, mut plain_dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+        for image in 0..40 {
+            for (oy, ox) in (0..2).flat_map(|oy| (0..3).map(move |ox| (oy, ox))) {
+                let at = pool.winner(&x[image * 35..][..35], oy, ox).unwrap();
+                plain[image * 6 + oy * 3 + ox] = x[image * 35 + at];
+                plain_dx[image * 35 + at] += dy[image * 6 + oy * 3 + ox];
+            }
+        }
+        assert_eq!(bits(&y), bits(&plain));
+        assert_eq!(bits(&dx), bits(&plain_dx));
     }
 }

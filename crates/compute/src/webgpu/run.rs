@@ -12,8 +12,8 @@ use super::{
     pool::Pooled,
 };
 use crate::{
-    cpu::bind_inputs,
     error::ComputeError,
+    executable::bind_inputs,
     tensor::{Data, Tensor, Tensors},
 };
 
