@@ -6,10 +6,17 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::{conv_net, decoder, decoder::Decoder, products};
 
+/// A graph under construction, and those of its inputs that stay the same from run to run.
+pub(crate) struct Program {
+    pub(crate) builder: GraphBuilder,
+    pub(crate) held: Vec<String>,
+}
+
 /// A graph, its tensors, and what its last run made. What it makes under an input's name is that input of the next run.
 #[wasm_bindgen]
 pub struct Work {
     executable: Executable,
+    held: Vec<String>,
     inputs: Tensors,
     made: Tensors,
 }
@@ -50,17 +57,18 @@ impl Work {
         Self::new(decoder::training(&model, batch))
     }
 
-    fn new(graph: Result<GraphBuilder, GraphError>) -> Result<Work, String> {
-        let graph = graph.and_then(giving_back).map_err(|error| error.to_string())?;
-        let inputs = graph.inputs().iter().map(|(name, value)| {
+    fn new(program: Result<Program, GraphError>) -> Result<Work, String> {
+        let Program { builder, held } = program.map_err(|error| error.to_string())?;
+        let graph = giving_back(builder, &held).map_err(|error| error.to_string())?;
+        let inputs = graph.inputs().iter().filter(|(name, _)| !held.contains(name)).map(|(name, value)| {
             let of = graph.value_type(*value);
             let zeros = Data::from_bytes(of.dtype, &vec![0; of.bytes() as usize]);
             (name.clone(), Tensor::new(of.shape.clone(), zeros))
         });
-        Ok(Work { inputs: inputs.collect(), executable: Executable::new(graph), made: Tensors::new() })
+        Ok(Work { inputs: inputs.collect(), executable: Executable::new(graph), held, made: Tensors::new() })
     }
 
-    /// Puts an input's elements, little-endian; until then they are zeros.
+    /// Puts an input's elements, little-endian. Those that are not held are zeros until then.
     pub fn set(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
         let graph = self.executable.graph();
         let input = graph.inputs().iter().find(|(input, _)| input == name);
@@ -70,6 +78,10 @@ impl Work {
             return Err(format!("{name} has {} bytes, not {}", of.bytes(), bytes.len()));
         }
         let tensor = Tensor::new(of.shape.clone(), Data::from_bytes(of.dtype, bytes));
+        if self.held.iter().any(|held| held == name) {
+            let tensors = Tensors::from_iter([(name.to_owned(), tensor)]);
+            return self.executable.hold(tensors).map_err(|error| error.to_string());
+        }
         self.inputs.insert(name, tensor);
         Ok(())
     }
@@ -79,8 +91,9 @@ impl Work {
         for _ in 0..times {
             let mut made = self.executable.run(std::mem::take(&mut self.inputs)).map_err(|error| error.to_string())?;
             for (name, _) in self.executable.graph().inputs() {
-                let next = made.remove(name).ok_or_else(|| format!("nothing is made for {name}"))?;
-                self.inputs.insert(name.clone(), next);
+                if let Some(next) = made.remove(name) {
+                    self.inputs.insert(name.clone(), next);
+                }
             }
             self.executable.recycle(std::mem::replace(&mut self.made, made));
         }
@@ -98,11 +111,11 @@ impl Work {
     }
 }
 
-/// A run takes its inputs. Those that it makes nothing new for it gives back, so that nobody copies them.
-fn giving_back(mut builder: GraphBuilder) -> Result<Graph, GraphError> {
+/// A run takes the inputs that are not held. Those that it makes nothing new for it gives back, so that nobody copies them.
+fn giving_back(mut builder: GraphBuilder, held: &[String]) -> Result<Graph, GraphError> {
     let replaced: Vec<String> = builder.outputs().iter().map(|(name, _)| name.clone()).collect();
     for (name, value) in builder.inputs().to_vec() {
-        if !replaced.contains(&name) {
+        if !replaced.contains(&name) && !held.contains(&name) {
             builder.output(name, value);
         }
     }

@@ -5,19 +5,21 @@ use shoal_graph::{
     Axis2d, GraphBuilder, GraphError, Op, TensorType, Unary, ValueId, Window2d, autodiff::gradients,
 };
 
+use crate::tab::Program;
+
 const SIDE: u32 = 28;
 const CHANNELS: [u32; 2] = [16, 32];
 const HIDDEN: u32 = 128;
 const CLASSES: u32 = 10;
 
-pub(crate) fn inference(batch: u32) -> Result<GraphBuilder, GraphError> {
+pub(crate) fn inference(batch: u32) -> Result<Program, GraphError> {
     let mut net = Net::default();
     let logits = net.logits(batch)?;
     net.builder.output("logits", logits);
-    Ok(net.builder)
+    Ok(Program { builder: net.builder, held: net.weights.into_iter().map(|(name, _)| name).collect() })
 }
 
-pub(crate) fn training(batch: u32) -> Result<GraphBuilder, GraphError> {
+pub(crate) fn training(batch: u32) -> Result<Program, GraphError> {
     let mut net = Net::default();
     let logits = net.logits(batch)?;
     let Net { mut builder, weights } = net;
@@ -31,7 +33,7 @@ pub(crate) fn training(batch: u32) -> Result<GraphBuilder, GraphError> {
         builder.output(name, next);
     }
     builder.output("loss", loss);
-    Ok(builder)
+    Ok(Program { builder, held: Vec::new() })
 }
 
 #[derive(Default)]

@@ -3,6 +3,8 @@
 use shoal_graph::{AdamRates, GraphBuilder, GraphError, Op, TensorType, ValueId, autodiff::gradients};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::tab::Program;
+
 const EPSILON: f32 = 1e-5;
 
 /// Shape of a model.
@@ -23,15 +25,15 @@ impl Decoder {
     }
 }
 
-pub(crate) fn inference(model: &Decoder, count: u32, past: u32) -> Result<GraphBuilder, GraphError> {
+pub(crate) fn inference(model: &Decoder, count: u32, past: u32) -> Result<Program, GraphError> {
     let mut net = Net { model, batch: 1, count, past, builder: GraphBuilder::new(), weights: Vec::new() };
     let logits = net.logits()?;
     net.builder.output("logits", logits);
-    Ok(net.builder)
+    Ok(Program { builder: net.builder, held: net.weights.into_iter().map(|(name, _)| name).collect() })
 }
 
 /// Inputs and outputs under the same names: each weight, its mean (`mean.` before it) and its mean square (`square.`).
-pub(crate) fn training(model: &Decoder, batch: u32) -> Result<GraphBuilder, GraphError> {
+pub(crate) fn training(model: &Decoder, batch: u32) -> Result<Program, GraphError> {
     let count = model.positions;
     let mut net = Net { model, batch, count, past: 0, builder: GraphBuilder::new(), weights: Vec::new() };
     let logits = net.logits()?;
@@ -52,7 +54,7 @@ pub(crate) fn training(model: &Decoder, batch: u32) -> Result<GraphBuilder, Grap
         }
     }
     builder.output("loss", loss);
-    Ok(builder)
+    Ok(Program { builder, held: Vec::new() })
 }
 
 struct Net<'a> {
