@@ -112,11 +112,12 @@ impl Planner<'_> {
                 }),
             }
         }
+        // Before anything is placed: from then on targets are registers, not blocks.
+        let last = self.last_reads();
         let mut registers = Registers::default();
         for instruction in &mut self.before {
             registers.place(instruction, &mut placed);
         }
-        let last = self.last_reads();
         for (index, instruction) in self.code.iter_mut().enumerate() {
             let reads = instruction.sources;
             // The target first: it must not be what is read.
