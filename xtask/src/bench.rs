@@ -153,13 +153,7 @@ fn peers(workspace: &Workspace, tools: &WebTools, beside: &Path, runner: &mut dy
 }
 
 /// A crate of one module, which is named after it, with a lock file of its own.
-fn peer(
-    workspace: &Workspace,
-    tools: &WebTools,
-    folder: &Path,
-    out: &Path,
-    runner: &mut dyn Runner,
-) -> Result<()> {
+fn peer(workspace: &Workspace, tools: &WebTools, folder: &Path, out: &Path, runner: &mut dyn Runner) -> Result<()> {
     let module = folder.file_name().context("a folder has a name")?;
     let mut command = tools.wasm.cargo(workspace, "build");
     command.current_dir(folder).args(["--locked", "--release"]);

@@ -1,9 +1,7 @@
 //! The conv net: 1 × 28 × 28 → conv 3×3, relu, max pool 2, twice → dense, relu → dense. Its shapes are those of
 //! `tests/src/bench/compute/browser/workloads.ts`.
 
-use shoal_graph::{
-    Axis2d, GraphBuilder, GraphError, Op, TensorType, Unary, ValueId, Window2d, autodiff::gradients,
-};
+use shoal_graph::{Axis2d, GraphBuilder, GraphError, Op, TensorType, Unary, ValueId, Window2d, autodiff::gradients};
 
 use crate::tab::Program;
 

@@ -14,7 +14,7 @@ use std::{error::Error, fs, hint::black_box, time::Instant};
 
 use serde_json::json;
 use shoal_compute::{CpuBackend, Tensor, Tensors};
-use shoal_graph::{ConvGeometry, Graph, GraphBuilder, Op, TensorType, programs};
+use shoal_graph::{Graph, GraphBuilder, Op, TensorType, Window2d, programs};
 use shoal_wire::job::{LayerSpec, ModelSpec};
 
 /// Odd, so that the median is a measurement.
@@ -82,9 +82,10 @@ impl Subject {
 fn ours(name: impl Into<String>, graph: Graph) -> Subject {
     let inputs = inputs(&graph);
     let ops = graph.reference_ops() as f64;
+    let mut backend = CpuBackend::new();
     Subject::new(name, "shoal", ops, move || {
         // A run consumes its inputs, so a copy is part of it, here as in a work unit.
-        let run = CpuBackend.run_now(&graph, inputs.clone());
+        let run = backend.run_now(&graph, inputs.clone());
         black_box(run.expect("the inputs are those of the graph"));
     })
 }
@@ -96,7 +97,7 @@ fn inputs(graph: &Graph) -> Tensors {
         let len = shape.iter().map(|dim| *dim as usize).product();
         let tensor = match dtype {
             shoal_graph::DType::F32 => Tensor::f32(shape.clone(), numbers(len)),
-            shoal_graph::DType::I32 => Tensor::i32(shape.clone(), vec![0; len]),
+            _ => Tensor::i32(shape.clone(), vec![0; len]),
         };
         (name.clone(), tensor)
     };
@@ -122,14 +123,14 @@ fn product(n: u32) -> Result<Graph, Box<dyn Error>> {
 
 /// The second convolution of the digits net with both its gradients.
 fn convolution() -> Result<Graph, Box<dyn Error>> {
-    let geometry = ConvGeometry { stride: 1, padding: 1 };
+    let (window, groups) = (Window2d::square(1, 1), 1);
     let mut b = GraphBuilder::new();
     let x = b.input("x", TensorType::f32([BATCH, 8, 8, 8]))?;
     let weight = b.input("weight", TensorType::f32([16, 8, 3, 3]))?;
     let dy = b.input("dy", TensorType::f32([BATCH, 16, 8, 8]))?;
-    let y = b.apply_one(Op::Conv2d(geometry), &[x, weight])?;
-    let dx = b.apply_one(Op::Conv2dGradInput { geometry, height: 8, width: 8 }, &[weight, dy])?;
-    let dw = b.apply_one(Op::Conv2dGradWeight { geometry, kernel_height: 3, kernel_width: 3 }, &[x, dy])?;
+    let y = b.apply(Op::Conv2d { window, groups }, &[x, weight])?;
+    let dx = b.apply(Op::Conv2dGradInput { window, groups, height: 8, width: 8 }, &[weight, dy])?;
+    let dw = b.apply(Op::Conv2dGradWeight { window, groups, kernel_height: 3, kernel_width: 3 }, &[x, dy])?;
     for (name, value) in [("y", y), ("dx", dx), ("dw", dw)] {
         b.output(name, value);
     }

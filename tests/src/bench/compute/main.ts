@@ -83,7 +83,7 @@ async function main(): Promise<number> {
           report.add(name(workload), contestant.subject, round, (value * contestant.times) / seconds, unit);
         } catch (error) {
           failed.add(contestant);
-          report.fail(`${name(workload)}, ${contestant.subject}`, error);
+          report.fail(name(workload), contestant.subject, error);
         }
       }
     }
@@ -108,7 +108,7 @@ function variable(name: string): string {
 /** A peer that could not be built is left out, and the report says so. */
 function isHere(subject: SubjectName, site: Site, report: Report): boolean {
   if (subject !== 'burn' || site.has('burn')) return true;
-  report.fail(subject, 'its module was not built');
+  report.fail('everything', subject, 'its module was not built');
   return false;
 }
 
@@ -135,7 +135,7 @@ async function prepare(
       able.push(contestant);
       say(`${about}: ${words}; ${String(contestant.times)} runs a turn`);
     } catch (error) {
-      report.fail(about, error);
+      report.fail(name(workload), subject, error);
       say(`${about}: ${String(error)}`);
     }
   }

@@ -20,7 +20,8 @@ interface Ratio {
 
 export class Report {
   readonly #rows: Row[] = [];
-  readonly #failures = new Map<string, string>();
+  /** The first of each subject at each workload. */
+  readonly #failures: { readonly name: string; readonly subject: string; readonly error: string }[] = [];
 
   add(name: string, subject: string, round: number, value: number, unit: string): void {
     let row = this.#rows.find((row) => row.name === name && row.subject === subject);
@@ -31,13 +32,14 @@ export class Report {
     row.values.set(round, value);
   }
 
-  fail(what: string, error: unknown): void {
+  fail(name: string, subject: string, error: unknown): void {
+    if (this.#failures.some((failure) => failure.name === name && failure.subject === subject)) return;
     const [message = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-    this.#failures.set(what, message);
+    this.#failures.push({ name, subject, error: message });
   }
 
   get hasFailed(): boolean {
-    return this.#failures.size > 0;
+    return this.#failures.length > 0;
   }
 
   print(): void {
@@ -46,17 +48,17 @@ export class Report {
       const spread = `${figure(Math.min(...values))}–${figure(Math.max(...values))}`;
       console.log(`${row.name.padEnd(22)} ${row.subject.padEnd(16)} ${figure(median(values)).padStart(9)} ${row.unit.padEnd(9)} ${spread.padStart(17)}  ${this.#ratios(row).map(words).join(', ')}`.trimEnd());
     }
-    for (const [what, error] of this.#failures) console.log(`failed: ${what}: ${error}`);
+    for (const { name, subject, error } of this.#failures) console.log(`failed: ${name}, ${subject}: ${error}`);
   }
 
-  /** A line for each ratio, or one without where there is none. */
+  /** A line for each ratio, or one without where there is none; and one without a value for each failure. */
   json(): string {
     const lines = this.#sorted().flatMap((row): object[] => {
       const about = { name: row.name, subject: row.subject, value: median([...row.values.values()]), unit: row.unit };
       const ratios = this.#ratios(row);
       return ratios.length === 0 ? [{ ...about, ratio: null, peer: null, interval: null }] : ratios.map((ratio) => ({ ...about, ...ratio }));
     });
-    const failures = [...this.#failures].map(([name, error]) => ({ name, error }));
+    const failures = this.#failures.map((failure) => ({ ...failure, value: null, unit: null, ratio: null, peer: null, interval: null }));
     return `${JSON.stringify([...lines, ...failures], null, 2)}\n`;
   }
 

@@ -41,7 +41,7 @@ export async function measureStarts(
         report.add('start, warm', subject, round, milliseconds(warm, empty.warm[round]), 'ms');
         report.add('download, gzip', subject, round, bytes / 1000, 'kB');
       } catch (error) {
-        report.fail(`start, ${subject}`, error);
+        report.fail('start', subject, error);
       } finally {
         await close();
       }

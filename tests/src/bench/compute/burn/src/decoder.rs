@@ -46,7 +46,8 @@ pub(crate) fn logits(model: &Decoder, named: &Named, batch: usize, count: usize,
         let weight = named.get(&format!("{name}.weight"), [width]);
         layer_norm(x, weight, Some(named.get(&format!("{name}.bias"), [width])), EPSILON)
     };
-    let heads_of = |h: Tensor<2>, name: &str| dense(h, name, width, width).reshape([batch, count, heads, size]).swap_dims(1, 2);
+    let heads_of =
+        |h: Tensor<2>, name: &str| dense(h, name, width, width).reshape([batch, count, heads, size]).swap_dims(1, 2);
     let continued = |x: Tensor<4>, name: &str| match past {
         0 => x,
         _ => Tensor::cat(vec![named.get(name, [batch, heads, past, size]), x], 2),

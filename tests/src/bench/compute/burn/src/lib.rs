@@ -127,10 +127,13 @@ impl Work {
             }
             Kind::ConvTraining { batch } => {
                 let batch = *batch;
-                self.step(|named| conv_net::loss(named, batch), |work, name, gradient| {
-                    let step = gradient.mul_scalar(work.rate);
-                    work.change(name, |weight| weight - step);
-                });
+                self.step(
+                    |named| conv_net::loss(named, batch),
+                    |work, name, gradient| {
+                        let step = gradient.mul_scalar(work.rate);
+                        work.change(name, |weight| weight - step);
+                    },
+                );
             }
             Kind::DecoderTraining { model, batch } => {
                 let (model, batch) = (*model, *batch);
@@ -160,7 +163,8 @@ impl Work {
     }
 
     fn adam(&mut self, name: &str, gradient: Tensor<1>) {
-        let (mean, square) = self.moments.remove(name).unwrap_or_else(|| (gradient.zeros_like(), gradient.zeros_like()));
+        let (mean, square) =
+            self.moments.remove(name).unwrap_or_else(|| (gradient.zeros_like(), gradient.zeros_like()));
         let mean = mean.mul_scalar(BETA1) + gradient.clone().mul_scalar(1.0 - BETA1);
         let square = square.mul_scalar(BETA2) + gradient.square().mul_scalar(1.0 - BETA2);
         let direction = mean.clone() / square.clone().sqrt().add_scalar(EPSILON);
