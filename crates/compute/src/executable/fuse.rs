@@ -8,7 +8,11 @@ use std::collections::BTreeSet;
 
 use shoal_graph::{DType, Graph, Node, Op, ValueId};
 
-use super::{fused::Fused, planner};
+use super::{
+    attention::{self, Attention},
+    fused::Fused,
+    planner,
+};
 
 /// What is run at once.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(super) enum Step {
     Node(usize),
     /// Several element-wise nodes.
     Fused(Fused),
+    /// Two products and what is between them.
+    Attention(Attention),
 }
 
 impl Step {
@@ -28,6 +34,7 @@ impl Step {
                 node.inputs.iter().copied().chain([node.output]).for_each(f);
             }
             Step::Fused(fused) => fused.values().for_each(f),
+            Step::Attention(attention) => attention.values(graph).for_each(f),
         }
     }
 }
@@ -83,7 +90,7 @@ pub(super) fn steps(graph: &Graph) -> Vec<Step> {
     for group in open {
         close(&mut steps, group);
     }
-    steps
+    attention::find(graph, steps, &readers)
 }
 
 fn is_fusable(graph: &Graph, node: &Node) -> bool {
@@ -92,10 +99,23 @@ fn is_fusable(graph: &Graph, node: &Node) -> bool {
     is_pointwise && is_wide(&node.output) && node.inputs.iter().all(is_wide)
 }
 
+/// Who reads a value.
 #[derive(Clone, Default)]
-struct Readers {
+pub(super) struct Readers {
     nodes: Vec<usize>,
     is_output: bool,
+}
+
+impl Readers {
+    /// Whether one node alone does.
+    pub(super) fn is_one_node(&self) -> bool {
+        self.nodes.len() == 1 && !self.is_output
+    }
+
+    /// Whether nothing but a loop does.
+    pub(super) fn are_within(&self, fused: &Fused) -> bool {
+        !self.is_output && self.nodes.iter().all(|node| fused.contains(*node))
+    }
 }
 
 fn readers(graph: &Graph) -> Vec<Readers> {

@@ -1,6 +1,7 @@
-//! A graph made ready to run: neighbouring element-wise operations fused into loops, values freed after their last use,
-//! memory used again from run to run. None of it changes a bit of the results.
+//! A graph made ready to run: neighbouring element-wise operations fused into loops, attention without its score matrix,
+//! values freed after their last use, memory used again from run to run. None of it changes a bit of the results.
 
+mod attention;
 mod buffers;
 mod fuse;
 mod fused;
@@ -79,6 +80,7 @@ impl Executable {
                     values[node.output.index()] = Some(made);
                 }
                 Step::Fused(fused) => fused.run(&mut values, &mut self.buffers),
+                Step::Attention(attention) => attention.run(&self.graph, &mut values, &mut self.buffers),
             }
             for value in dead {
                 if let Some(data) = values[value.index()].take().and_then(Rc::into_inner) {
