@@ -10,6 +10,7 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { Page } from 'puppeteer-core';
+import { seeded } from '../../random.ts';
 import { Agreement } from './agreement.ts';
 import { name, SUBJECTS, type SubjectName, type Workload } from './browser/protocol.ts';
 import { amount, WORKLOADS } from './browser/workloads.ts';
@@ -71,12 +72,11 @@ async function main(): Promise<number> {
 
   const rounds = flags.quick ? QUICK_ROUNDS : ROUNDS;
   const failed = new Set<Contestant>();
+  const random = seeded(1);
   for (let round = 0; round < rounds; round += 1) {
     for (const workload of workloads) {
       const turns = contestants.filter((contestant) => contestant.workload === workload && !failed.has(contestant));
-      // Each starts the workload in some round, so that nobody always follows the same one.
-      const first = turns.length === 0 ? 0 : round % turns.length;
-      for (const contestant of [...turns.slice(first), ...turns.slice(0, first)]) {
+      for (const contestant of shuffled(turns, random)) {
         try {
           const seconds = await turn(page, contestant);
           const { value, unit } = amount(workload);
@@ -97,6 +97,16 @@ async function main(): Promise<number> {
   await browser.stop();
   site.stop();
   return report.hasFailed ? 1 : 0;
+}
+
+/** In another order in each round, so that nobody always follows the same one. */
+function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  const made: T[] = [];
+  for (const item of items) {
+    const at = Math.floor(random() * (made.length + 1));
+    made.splice(at, 0, item);
+  }
+  return made;
 }
 
 function variable(name: string): string {
