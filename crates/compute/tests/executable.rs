@@ -72,6 +72,29 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
     }
 }
 
+/// Loops run in blocks of 512 elements.
+#[test]
+fn constants_of_a_loop_stay_from_block_to_block() {
+    const WIDTH: u32 = 512;
+    let rows = |rows: u32, x: Vec<f32>, bias: Vec<f32>| {
+        let mut b = GraphBuilder::new();
+        let (x_in, bias_in) =
+            (b.input("x", TensorType::f32([rows, WIDTH])).unwrap(), b.input("bias", TensorType::f32([WIDTH])).unwrap());
+        let sum = b.add(x_in, bias_in).unwrap();
+        let y = b.gelu_tanh(sum).unwrap();
+        b.output("y", y);
+        let (x, bias) = (Tensor::f32([rows, WIDTH], x), Tensor::f32([WIDTH], bias));
+        let inputs = Tensors::from_iter([("x".to_owned(), x), ("bias".to_owned(), bias)]);
+        let made = Executable::new(b.finish().unwrap()).run(inputs).unwrap();
+        made.get("y").and_then(Tensor::as_f32).unwrap().to_vec()
+    };
+    let mut numbers = Numbers(7);
+    let mut floats = |len: u32| -> Vec<f32> { (0..len).map(|_| numbers.next() as f32 / 1e9 - 1.0).collect() };
+    let (x, bias) = (floats(3 * WIDTH), floats(WIDTH));
+    let one_by_one: Vec<f32> = x.chunks(WIDTH as usize).flat_map(|row| rows(1, row.to_vec(), bias.clone())).collect();
+    assert_eq!(rows(3, x, bias), one_by_one);
+}
+
 #[test]
 fn what_is_fused_makes_what_single_operations_make() {
     for seed in 0..200 {

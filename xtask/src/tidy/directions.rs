@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("shoal-ledger", &["shoal-wire"]),
     ("shoal-chain", &["shoal-ledger"]),
     ("shoal-netem", &[]),
+    ("shoal-bench-compute", &["shoal-graph", "shoal-compute"]),
     ("shoal-transport", &["shoal-wire"]),
     ("shoal-node", &["shoal-wire", "shoal-graph", "shoal-compute", "shoal-mesh", "shoal-transport"]),
     ("shoal-wasm", &["shoal-node", "shoal-wire", "shoal-graph", "shoal-compute", "shoal-transport"]),
