@@ -8,9 +8,10 @@ use crate::runner::Runner;
 use crate::workspace::Workspace;
 
 /// What each crate may depend on. Tests may use anything: dev-dependencies are not looked at.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("shoal-wire", &[]),
     ("shoal-graph", &["shoal-wire"]),
+    ("shoal-reference", &["shoal-graph"]),
     ("shoal-compute", &["shoal-graph", "shoal-wire"]),
     ("shoal-learn", &["shoal-graph", "shoal-wire"]),
     ("shoal-mesh", &["shoal-wire"]),
