@@ -6,8 +6,7 @@ use super::lanes::Level;
 /// What the kernels need besides their operands. One for each thread that runs kernels.
 pub(crate) struct Scratch {
     pub(crate) level: Level,
-    first: Buffer<f32>,
-    second: Buffer<f32>,
+    floats: [Buffer<f32>; 3],
     integers: [Buffer<i32>; 3],
 }
 
@@ -25,18 +24,25 @@ impl Scratch {
 
     /// At a level of [`Level::available`]; no level changes a bit.
     pub(crate) fn at(level: Level) -> Self {
-        Self { level, first: Buffer::default(), second: Buffer::default(), integers: Default::default() }
+        Self { level, floats: Default::default(), integers: Default::default() }
     }
 
     /// Two buffers with whatever the last call left in them.
     pub(crate) fn buffers(&mut self, first_len: usize, second_len: usize) -> (&mut [f32], &mut [f32]) {
-        (self.first.get(first_len), self.second.get(second_len))
+        let [first, second, _] = &mut self.floats;
+        (first.get(first_len), second.get(second_len))
     }
 
     /// The same for integer products.
     pub(crate) fn integers(&mut self, lens: [usize; 3]) -> [&mut [i32]; 3] {
         let [a, b, c] = &mut self.integers;
         [a.get(lens[0]), b.get(lens[1]), c.get(lens[2])]
+    }
+
+    /// The same for convolutions: three of floats and one of offsets.
+    pub(crate) fn planes(&mut self, lens: [usize; 3], offsets_len: usize) -> ([&mut [f32]; 3], &mut [i32]) {
+        let [a, b, c] = &mut self.floats;
+        ([a.get(lens[0]), b.get(lens[1]), c.get(lens[2])], self.integers[0].get(offsets_len))
     }
 }
 

@@ -121,20 +121,20 @@ const UNROLL: usize = 4;
 
 /// How far the operands move in one turn. On WebAssembly the distances are read anew each turn, so that LLVM's strength
 /// reduction leaves the constant offsets of the four steps in the instructions, where they are free.
-struct Advance {
+pub(crate) struct Advance {
     a: usize,
     b: usize,
 }
 
 impl Advance {
-    fn by(a: usize, b: usize) -> Self {
+    pub(crate) fn by(a: usize, b: usize) -> Self {
         Self { a, b }
     }
 
     /// # Safety
     /// The operand reaches as far.
     #[inline(always)]
-    unsafe fn a<E>(&self, at: *const E) -> *const E {
+    pub(crate) unsafe fn a<E>(&self, at: *const E) -> *const E {
         // SAFETY: the caller's promise.
         unsafe {
             if cfg!(target_arch = "wasm32") { at.add((&raw const self.a).read_volatile()) } else { at.add(self.a) }
@@ -144,7 +144,7 @@ impl Advance {
     /// # Safety
     /// The operand reaches as far.
     #[inline(always)]
-    unsafe fn b<E>(&self, at: *const E) -> *const E {
+    pub(crate) unsafe fn b<E>(&self, at: *const E) -> *const E {
         // SAFETY: the caller's promise.
         unsafe {
             if cfg!(target_arch = "wasm32") { at.add((&raw const self.b).read_volatile()) } else { at.add(self.b) }
@@ -157,7 +157,7 @@ impl Advance {
 /// # Safety
 /// As for [`Tile::run`].
 #[inline(always)]
-unsafe fn step<V: Lanes, const R: usize, const N: usize>(
+pub(crate) unsafe fn step<V: Lanes, const R: usize, const N: usize>(
     sums: &mut [[V; N]; R],
     rows: &[*const V::Element; R],
     offset: usize,

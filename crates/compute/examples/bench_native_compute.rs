@@ -1,6 +1,6 @@
 //! How fast the CPU backend is on one core, next to a named peer and to what the core could do at all.
 //!
-//! `cargo xtask bench compute [--json FILE]`. Everything is measured in one run: rounds in which each subject takes its
+//! `cargo xtask bench native_compute [--json FILE]`. Everything is measured in one run: rounds in which each subject takes its
 //! turn, so that a machine that slows down slows all of them, and the median over the rounds. Two peers:
 //!
 //! - the crate `matrixmultiply`, on the same matrices. It asks the processor what it can and uses wide vectors and fused
@@ -194,7 +194,7 @@ fn file_argument() -> Result<Option<String>, String> {
     match (args.next().as_deref(), args.next(), args.next()) {
         (None, ..) => Ok(None),
         (Some("--json"), Some(file), None) => Ok(Some(file)),
-        _ => Err("usage: bench_compute [--json FILE]".to_owned()),
+        _ => Err("usage: bench_native_compute [--json FILE]".to_owned()),
     }
 }
 
