@@ -20,7 +20,6 @@ pub(super) fn all() -> Vec<(&'static str, Graph)> {
         ("conv2d_depthwise", graph(|b| conv(b, [2, 9, 11, 10], [9, 1, 3, 3], Window2d::square(1, 1), 9))),
         ("conv2d_groups_dilated_strided", graph(|b| conv(b, [2, 6, 13, 12], [10, 3, 3, 2], CROOKED, 2))),
         ("elementwise_f32", graph(floats)),
-        ("elementwise_functions", graph(functions)),
         ("elementwise_i32", graph(integers)),
         ("reduce_all_axes", graph(reductions)),
         ("layer_norm_with_gradients", layers::layer_norm()),
@@ -145,25 +144,6 @@ fn floats(b: &mut GraphBuilder) -> ValueId {
         b.output(binary.name(), made);
     }
     apply(b, Op::Cast { to: shoal_graph::DType::I32 }, &[wide])
-}
-
-/// Functions that are polynomials or more, over several of their branches.
-fn functions(b: &mut GraphBuilder) -> ValueId {
-    let (x, y) = (input(b, "x", [5, 1, 77]), input(b, "y", [6, 77]));
-    for factor in [1.0, 8.0, 3000.0] {
-        let number = apply(b, Op::Constant(Literal::scalar(factor)), &[]);
-        let scaled = apply(b, Op::Binary(Binary::Mul), &[x, number]);
-        for unary in [Unary::Sin, Unary::Cos, Unary::Tanh, Unary::Erf, Unary::Sigmoid] {
-            let made = apply(b, Op::Unary(unary), &[scaled]);
-            b.output(format!("{}_{factor}", unary.name()), made);
-        }
-    }
-    let size = apply(b, Op::Unary(Unary::Abs), &[x]);
-    let least = apply(b, Op::Constant(Literal::scalar(1e-3)), &[]);
-    let above_zero = apply(b, Op::Binary(Binary::Max), &[size, least]);
-    let five = apply(b, Op::Constant(Literal::scalar(5.0)), &[]);
-    let exponent = apply(b, Op::Binary(Binary::Mul), &[y, five]);
-    apply(b, Op::Binary(Binary::Pow), &[above_zero, exponent])
 }
 
 /// Functions of integers, with wrapping and division by zero.
