@@ -162,7 +162,8 @@ fn attention(rows: u32, keys: u32, is_causal: bool) -> Graph {
 
 #[test]
 fn attention_by_blocks_of_rows_makes_what_whole_matrices_make() {
-    for (rows, keys, is_causal) in [(1, 1, false), (1, 700, true), (70, 70, true), (130, 257, false), (33, 1500, true)] {
+    for (rows, keys, is_causal) in [(1, 1, false), (1, 700, true), (70, 70, true), (130, 257, false), (33, 1500, true)]
+    {
         let graph = attention(rows, keys, is_causal);
         let inputs = Numbers(7).inputs(&graph);
         let mut executable = Executable::new(graph.clone());

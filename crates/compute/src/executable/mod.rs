@@ -122,7 +122,7 @@ pub(crate) fn bind_inputs(graph: &Graph, inputs: Tensors) -> Result<Vec<Option<T
     bind_inputs_but(graph, inputs, |_| false)
 }
 
-/// The same for the inputs that are not given otherwise.
+/// Checks that the tensors are exactly the inputs that are not given otherwise, and puts each at its value.
 fn bind_inputs_but(
     graph: &Graph,
     mut inputs: Tensors,
