@@ -10,6 +10,8 @@ pub const MAX_NODES: usize = 1 << 14;
 pub const MAX_VALUES: usize = 2 * MAX_NODES;
 /// Bytes of one constant: masks and tables of indices. Weights are inputs.
 pub const MAX_LITERAL_BYTES: usize = 1 << 16;
+/// K of an integer product: so many products of a byte and a signed byte cannot overflow 32 bits.
+pub const MAX_INTEGER_DEPTH: u32 = 1 << 16;
 /// Tensors that one concatenation takes.
 pub const MAX_CONCAT: usize = 256;
 /// Dimensions of a tensor: NCHW needs four; grouped attention heads need six.
@@ -24,3 +26,4 @@ pub const MAX_NAME_BYTES: usize = 128;
 pub const MAX_MEMORY_BYTES: u64 = 1 << 32;
 
 const _: () = assert!(MAX_ELEMENTS * 4 <= MAX_MEMORY_BYTES, "the largest tensor must fit in the largest run");
+const _: () = assert!(255 * 128 * (MAX_INTEGER_DEPTH as i64) <= i32::MAX as i64, "integer products are exact");

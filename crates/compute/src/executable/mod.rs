@@ -1,9 +1,11 @@
-//! A graph made ready to run: neighbouring element-wise operations fused into loops, values freed after their last use,
-//! memory used again from run to run. None of it changes a bit of the results.
+//! A graph made ready to run: neighbouring element-wise operations fused into loops, attention without its score matrix,
+//! values freed after their last use, memory used again from run to run. None of it changes a bit of the results.
 
+mod attention;
 mod buffers;
-mod fuse;
-mod fused;
+pub(crate) mod fuse;
+pub(crate) mod fused;
+mod held;
 mod node;
 mod planner;
 
@@ -11,7 +13,7 @@ use std::rc::Rc;
 
 use shoal_graph::{Graph, Op, TensorType, ValueId};
 
-use self::{buffers::Buffers, fuse::Step};
+use self::{buffers::Buffers, fuse::Step, held::Held};
 use crate::{
     error::ComputeError,
     tensor::{Data, Tensor, Tensors},
@@ -23,6 +25,7 @@ pub struct Executable {
     steps: Vec<Step>,
     /// For each step, the values that nothing reads after it.
     dead: Vec<Vec<ValueId>>,
+    held: Held,
     buffers: Buffers,
 }
 
@@ -40,7 +43,17 @@ impl Executable {
     pub fn new(graph: Graph) -> Self {
         let steps = fuse::steps(&graph);
         let dead = dead_after(&graph, &steps);
-        Self { graph, steps, dead, buffers: Buffers::default() }
+        let held = Held::new(&graph);
+        Self { graph, steps, dead, held, buffers: Buffers::default() }
+    }
+
+    /// Keeps inputs for all runs from now on, such as weights: they are not given to [`Self::run`] any more, and products
+    /// with them are prepared once.
+    ///
+    /// # Errors
+    /// A name that is no input, and a tensor that does not fit; then nothing has changed.
+    pub fn hold(&mut self, tensors: Tensors) -> Result<(), ComputeError> {
+        self.held.insert(&self.graph, tensors)
     }
 
     /// The graph.
@@ -48,14 +61,12 @@ impl Executable {
         &self.graph
     }
 
-    /// Runs the graph once. `inputs` holds exactly its inputs, the result exactly its outputs.
+    /// Runs the graph once. `inputs` holds exactly its inputs but for those that are held, the result exactly its outputs.
     ///
     /// # Errors
     /// Tensors that do not fit the graph, labels and indices out of range.
     pub fn run(&mut self, inputs: Tensors) -> Result<Tensors, ComputeError> {
-        let bound = bind_inputs(&self.graph, inputs)?;
-        let mut values: Values =
-            bound.into_iter().map(|tensor| tensor.map(|tensor| Rc::new(tensor.into_data()))).collect();
+        let mut values = self.held.bind(&self.graph, inputs)?;
         for (step, dead) in self.steps.iter().zip(&self.dead) {
             match step {
                 Step::Node(index) => {
@@ -64,11 +75,12 @@ impl Executable {
                         Op::Reshape { .. } => {
                             values[node.inputs[0].index()].clone().expect("a value lives until its last use")
                         }
-                        _ => Rc::new(node::run(&self.graph, node, &values, &mut self.buffers)?),
+                        _ => Rc::new(node::run(&self.graph, *index, &values, &mut self.held, &mut self.buffers)?),
                     };
                     values[node.output.index()] = Some(made);
                 }
                 Step::Fused(fused) => fused.run(&mut values, &mut self.buffers),
+                Step::Attention(attention) => attention.run(&self.graph, &mut values, &mut self.buffers),
             }
             for value in dead {
                 if let Some(data) = values[value.index()].take().and_then(Rc::into_inner) {
@@ -103,9 +115,19 @@ impl Executable {
 }
 
 /// Checks that the tensors are exactly the graph's inputs and puts each at its value.
-pub(crate) fn bind_inputs(graph: &Graph, mut inputs: Tensors) -> Result<Vec<Option<Tensor>>, ComputeError> {
+#[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
+pub(crate) fn bind_inputs(graph: &Graph, inputs: Tensors) -> Result<Vec<Option<Tensor>>, ComputeError> {
+    bind_inputs_but(graph, inputs, |_| false)
+}
+
+/// The same for the inputs that are not given otherwise.
+fn bind_inputs_but(
+    graph: &Graph,
+    mut inputs: Tensors,
+    is_given: impl Fn(ValueId) -> bool,
+) -> Result<Vec<Option<Tensor>>, ComputeError> {
     let mut values: Vec<Option<Tensor>> = vec![None; graph.types().len()];
-    for (name, value) in graph.inputs() {
+    for (name, value) in graph.inputs().iter().filter(|(_, value)| !is_given(*value)) {
         let tensor = inputs.remove(name).ok_or_else(|| ComputeError::MissingTensor { name: name.clone() })?;
         check_type(name, &tensor, graph.value_type(*value))?;
         values[value.index()] = Some(tensor);
@@ -131,7 +153,8 @@ pub(crate) fn check_type(name: &str, tensor: &Tensor, expected: &TensorType) -> 
     })
 }
 
-fn dead_after(graph: &Graph, steps: &[Step]) -> Vec<Vec<ValueId>> {
+/// For each step, the values that nothing reads after it.
+pub(crate) fn dead_after(graph: &Graph, steps: &[Step]) -> Vec<Vec<ValueId>> {
     let mut last: Vec<Option<usize>> = vec![None; graph.types().len()];
     for (index, step) in steps.iter().enumerate() {
         step.for_each_value(graph, |value| last[value.index()] = Some(index));

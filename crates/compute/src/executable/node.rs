@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use shoal_graph::{DType, Graph, Node, Op, Window2d};
 
-use super::{Values, buffers::Buffers};
+use super::{Values, buffers::Buffers, held::Held};
 use crate::{
     error::ComputeError,
     kernels::{
         conv::Conv,
         gather::Indexed,
-        gemm,
+        gemm, integer,
         pool::Pool,
         reduce, rows,
         strided::{self, View},
@@ -19,20 +19,29 @@ use crate::{
 };
 
 /// What the node makes of the values.
-pub(super) fn run(graph: &Graph, node: &Node, values: &Values, buffers: &mut Buffers) -> Result<Data, ComputeError> {
+pub(super) fn run(
+    graph: &Graph,
+    index: usize,
+    values: &Values,
+    held: &mut Held,
+    buffers: &mut Buffers,
+) -> Result<Data, ComputeError> {
+    let node = &graph.nodes()[index];
     let made = graph.value_type(node.output);
     let call = Call { graph, node, values, shape: &made.shape };
     let len = made.elements() as usize;
     match &node.op {
         Op::Constant(literal) => return Ok(Data::from_bytes(made.dtype, literal.bytes())),
         Op::Cast { .. } => return Ok(cast(call.data(0), made.dtype)),
-        Op::MatMulInteger { trans_b } => return Ok(Data::I32(call.integer_product(*trans_b, buffers.integers(len)))),
         _ => {}
     }
     let mut out = buffers.of(made.dtype, len);
     match &mut out {
-        Data::F32(y) => call.floats(y, &mut buffers.scratch)?,
-        Data::I32(y) => call.integers(y)?,
+        Data::F32(y) => match held.packed(graph, index, &buffers.scratch) {
+            Some(packed) => call.packed_product(packed, y, &mut buffers.scratch),
+            None => call.floats(y, &mut buffers.scratch)?,
+        },
+        Data::I32(y) => call.integers(y, &mut buffers.scratch)?,
         Data::I8(y) => call.moved(y)?,
         Data::U8(y) => call.moved(y)?,
     }
@@ -107,8 +116,9 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    fn integers(&self, y: &mut [i32]) -> Result<(), ComputeError> {
+    fn integers(&self, y: &mut [i32], scratch: &mut gemm::Scratch) -> Result<(), ComputeError> {
         match &self.node.op {
+            Op::MatMulInteger { trans_b } => self.integer_product(*trans_b, scratch, y),
             Op::Iota { axis, shape } => {
                 let inner: usize = shape[*axis as usize + 1..].iter().map(|dim| *dim as usize).product();
                 let extent = shape[*axis as usize] as usize;
@@ -185,17 +195,30 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn integer_product(&self, trans_b: bool, mut c: Vec<i32>) -> Vec<i32> {
-        let Product { m, n, k } = self.sizes(false);
-        let b = self.get::<i8>(1);
-        for (at, (b, c)) in b.chunks(k * n).zip(c.chunks_mut(m * n)).enumerate() {
-            match &**self.data(0) {
-                Data::I8(a) => integer_product(m, n, k, &a[at * m * k..], b, trans_b, c),
-                Data::U8(a) => integer_product(m, n, k, &a[at * m * k..], b, trans_b, c),
-                _ => unreachable!("inference takes bytes alone"),
-            }
+    fn packed_product(&self, b: &gemm::PackedB, c: &mut [f32], scratch: &mut gemm::Scratch) {
+        let Op::MatMul { trans_a, .. } = self.node.op else { unreachable!("products alone have packed operands") };
+        let Product { m, k, .. } = self.sizes(trans_a);
+        let a = self.get(0);
+        let a = if trans_a { gemm::Matrix::transposed(a, m) } else { gemm::Matrix::rows(a, k) };
+        c.fill(0.0);
+        gemm::gemm_accumulate_packed(scratch, m, a, b, c);
+    }
+
+    fn integer_product(&self, trans_b: bool, scratch: &mut gemm::Scratch, c: &mut [i32]) {
+        match &**self.data(0) {
+            Data::I8(a) => self.integer_products(a, trans_b, scratch, c),
+            Data::U8(a) => self.integer_products(a, trans_b, scratch, c),
+            _ => unreachable!("inference takes bytes alone"),
         }
-        c
+    }
+
+    fn integer_products<A: integer::Byte>(&self, a: &[A], trans_b: bool, scratch: &mut gemm::Scratch, c: &mut [i32]) {
+        let Product { m, n, k } = self.sizes(false);
+        c.fill(0);
+        for ((a, b), c) in a.chunks(m * k).zip(self.get::<i8>(1).chunks(k * n)).zip(c.chunks_mut(m * n)) {
+            let b = if trans_b { gemm::Matrix::transposed(b, k) } else { gemm::Matrix::rows(b, n) };
+            integer::integer_accumulate(scratch, m, n, k, gemm::Matrix::rows(a, k), b, c);
+        }
     }
 
     fn sizes(&self, trans_a: bool) -> Product {
@@ -210,15 +233,6 @@ struct Product {
     m: usize,
     n: usize,
     k: usize,
-}
-
-fn integer_product<A: Copy + Into<i32>>(m: usize, n: usize, k: usize, a: &[A], b: &[i8], trans_b: bool, c: &mut [i32]) {
-    for i in 0..m {
-        for j in 0..n {
-            let b = |p: usize| i32::from(if trans_b { b[j * k + p] } else { b[p * n + j] });
-            c[i * n + j] = (0..k).map(|p| a[i * k + p].into().wrapping_mul(b(p))).fold(0, i32::wrapping_add);
-        }
-    }
 }
 
 /// Between element types of which one is a byte, and between wide ones; numbers beyond a type become its nearest.

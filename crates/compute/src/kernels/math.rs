@@ -1,6 +1,6 @@
-//! exp and log from basic operations alone, the same bits on every target. Method and coefficients: S. Moshier, Cephes
-//! Mathematical Library, single precision `expf` and `logf` (range reduction by ln 2 in two parts, then a minimax
-//! polynomial), accurate to about 2 units in the last place.
+//! exp and log from basic operations alone, the same bits on every target, without a branch, so that a loop over a slice
+//! becomes vectors. Method and coefficients: S. Moshier, Cephes Mathematical Library, single precision `expf` and `logf`
+//! (range reduction by ln 2 in two parts, then a minimax polynomial), accurate to about 2 units in the last place.
 
 /// Adding and subtracting 1.5·2²³ rounds to the nearest integer, ties to even, for |x| < 2²².
 const ROUND: f32 = 12_582_912.0;
@@ -14,57 +14,47 @@ const EXP_MAX: f32 = 88.722_84;
 const EXP_MIN: f32 = -103.972_08;
 
 /// 2^n for −126 ≤ n ≤ 127.
+#[inline(always)]
 fn power_of_two(n: i32) -> f32 {
-    f32::from_bits(((n + 127) as u32) << 23)
+    f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
 /// e^x.
+#[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    if x.is_nan() {
-        return x;
-    }
-    if x > EXP_MAX {
-        return f32::INFINITY;
-    }
-    if x < EXP_MIN {
-        return 0.0;
-    }
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
-    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    // Within the range the clamps change nothing; beyond it the result is chosen at the end.
+    let inside = if x > EXP_MAX { EXP_MAX } else { x };
+    let inside = if inside < EXP_MIN { EXP_MIN } else { inside };
+    let shifted = inside * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (inside - n * LN2_HIGH) - n * LN2_LOW;
     let mut p = 1.987_569_1e-4;
     for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = p * r + c;
     }
     let y = (p * (r * r) + r) + 1.0;
-    // Two factors, so that neither is out of range when the result is subnormal or near the greatest f32.
-    let n = n as i32;
+    // Two factors, so that neither is out of range when the result is subnormal or near the greatest f32. The integer is
+    // what the rounding left in the low bits.
+    let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     let half = n >> 1;
-    y * power_of_two(half) * power_of_two(n - half)
+    let y = y * power_of_two(half) * power_of_two(n.wrapping_sub(half));
+    let y = if x > EXP_MAX { f32::INFINITY } else { y };
+    let y = if x < EXP_MIN { 0.0 } else { y };
+    if x.is_nan() { x } else { y }
 }
 
 /// ln x; −∞ at zero, NaN below.
+#[inline(always)]
 pub(crate) fn log(x: f32) -> f32 {
-    if x.is_nan() || x < 0.0 {
-        return f32::NAN;
-    }
-    if x == 0.0 {
-        return f32::NEG_INFINITY;
-    }
-    if x == f32::INFINITY {
-        return x;
-    }
     // A subnormal is scaled into the normal range first: 2²³ exactly.
-    let (x, shift) = if x < f32::MIN_POSITIVE { (x * 8_388_608.0, -23) } else { (x, 0) };
-    let bits = x.to_bits();
-    let mut e = (bits >> 23) as i32 - 126 + shift;
+    let subnormal = x < f32::MIN_POSITIVE;
+    let scaled = x * if subnormal { 8_388_608.0 } else { 1.0 };
+    let bits = scaled.to_bits();
+    let e = ((bits >> 23) as i32).wrapping_sub(if subnormal { 126 + 23 } else { 126 });
     let mantissa = f32::from_bits((bits & 0x007f_ffff) | 0x3f00_0000);
-    let m = if mantissa < std::f32::consts::FRAC_1_SQRT_2 {
-        e -= 1;
-        (mantissa + mantissa) - 1.0
-    } else {
-        mantissa - 1.0
-    };
-    let e = e as f32;
+    let low = mantissa < std::f32::consts::FRAC_1_SQRT_2;
+    let e = e.wrapping_sub(i32::from(low)) as f32;
+    let m = (mantissa + if low { mantissa } else { 0.0 }) - 1.0;
     let z = m * m;
     let mut p = 7.037_683_6e-2;
     for c in [
@@ -82,7 +72,11 @@ pub(crate) fn log(x: f32) -> f32 {
     let mut y = (p * m) * z;
     y += e * LN2_LOW;
     y -= 0.5 * z;
-    (m + y) + e * LN2_HIGH
+    let y = (m + y) + e * LN2_HIGH;
+    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
+    let y = if x == f32::INFINITY { x } else { y };
+    // NaN as well.
+    if x >= 0.0 { y } else { f32::NAN }
 }
 
 #[cfg(test)]

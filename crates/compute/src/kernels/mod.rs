@@ -6,6 +6,7 @@ pub(crate) mod elementwise;
 pub(crate) mod functions;
 pub(crate) mod gather;
 pub(crate) mod gemm;
+pub(crate) mod integer;
 pub(crate) mod math;
 pub(crate) mod pool;
 pub(crate) mod reduce;

@@ -1,7 +1,10 @@
 //! What each operation makes of its operands' types and shapes.
 
-use super::{Binary, DType, Op, TensorType, Window2d, check_shape, elements};
-use crate::{error::GraphError, limits::MAX_CONCAT};
+use super::{Binary, DType, Op, TensorType, Window2d, check_shape, elements, too_large};
+use crate::{
+    error::GraphError,
+    limits::{MAX_CONCAT, MAX_INTEGER_DEPTH},
+};
 
 impl Op {
     /// Type of what the operation makes of operands of these types.
@@ -167,7 +170,7 @@ impl Op {
             }
             (Op::ScatterAdd { axis, size }, [updates, indices]) => {
                 let at = *axis as usize;
-                if updates.get(at..at + indices.len()) != Some(*indices) {
+                if updates.get(at..at.saturating_add(indices.len())) != Some(*indices) {
                     return Err(mismatch("the updates do not have the indices' shape at the axis"));
                 }
                 Ok([&updates[..at], &[*size], &updates[at + indices.len()..]].concat())
@@ -249,6 +252,9 @@ impl Op {
         let (k2, n) = if trans_b { (b1, b0) } else { (b0, b1) };
         if k != k2 {
             return Err(self.mismatch(shapes, "inner dimensions differ"));
+        }
+        if matches!(self, Op::MatMulInteger { .. }) && *k > MAX_INTEGER_DEPTH {
+            return Err(too_large("K of an integer product", (*k).into(), MAX_INTEGER_DEPTH.into()));
         }
         Ok([batch, &[*m, *n]].concat())
     }

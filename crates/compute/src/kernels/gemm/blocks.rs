@@ -1,17 +1,17 @@
 //! The blocked product: B packed a block at a time unless it was before, A packed or read where it lies.
 #![allow(unsafe_code, reason = "register tiles run over pointers; every operand is checked against its slice first")]
 
-use super::lanes::{FloatKernel, Floats, Level};
+use super::lanes::{FloatKernel, Floats, IntegerKernel, Lanes, Level};
 use super::pack::{Panels, pack};
 use super::tile::{TILE_ROWS, TILE_VECTORS, Tile};
 use super::{Matrix, PackedB, Scratch};
 
 /// Depth of a block: a panel of B stays in the first-level cache, and C is read and written once a block.
-pub(super) const DEPTH: usize = 256;
+pub(crate) const DEPTH: usize = 256;
 /// Rows of a block of A: 128 KiB, within the second-level cache.
-const ROWS: usize = 128;
+pub(crate) const ROWS: usize = 128;
 /// Columns of a block of B, whole panels at every level: 512 KiB.
-const COLUMNS: usize = 512;
+pub(crate) const COLUMNS: usize = 512;
 /// With fewer columns than this, packing A costs more than it saves.
 const PACK_FROM_COLUMNS: usize = 192;
 
@@ -23,7 +23,7 @@ pub(super) enum Right<'a> {
     Packed(&'a PackedB),
 }
 
-pub(super) fn right_panels(level: Level, columns: usize) -> Panels {
+pub(crate) fn right_panels(level: Level, columns: usize) -> Panels {
     let grain = level.lanes();
     Panels { width: grain * TILE_VECTORS, len: columns, grain }
 }
@@ -79,25 +79,43 @@ pub(super) fn multiply(
     }
 }
 
-enum Left<'a> {
-    Packed(&'a [f32]),
-    Direct(&'a [f32], usize),
+/// The left operand: in panels, or row-major with its stride.
+pub(crate) enum Left<'a, E> {
+    Packed(&'a [E]),
+    Direct(&'a [E], usize),
 }
 
 /// Some rows of C over some depth.
-struct Block<'a> {
-    left: Left<'a>,
-    right: &'a [f32],
-    c: &'a mut [f32],
-    rows: usize,
-    panels: Panels,
-    depth: usize,
-    n: usize,
+pub(crate) struct Block<'a, E> {
+    pub(crate) left: Left<'a, E>,
+    pub(crate) right: &'a [E],
+    pub(crate) c: &'a mut [E],
+    pub(crate) rows: usize,
+    pub(crate) panels: Panels,
+    pub(crate) depth: usize,
+    /// Columns of the whole C.
+    pub(crate) n: usize,
 }
 
-impl FloatKernel for Block<'_> {
+impl FloatKernel for Block<'_, f32> {
     #[inline(always)]
     unsafe fn run<V: Floats>(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.tiles::<V>() }
+    }
+}
+
+impl IntegerKernel for Block<'_, i32> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Element = i32>>(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.tiles::<V>() }
+    }
+}
+
+impl<E: Copy + Default> Block<'_, E> {
+    #[inline(always)]
+    unsafe fn tiles<V: Lanes<Element = E>>(self) {
         let c = self.c.as_mut_ptr();
         for (j, width, stored) in self.panels.iter() {
             for (i, rows, _) in Panels::rows(self.rows).iter() {

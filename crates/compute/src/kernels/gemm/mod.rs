@@ -6,7 +6,7 @@
 //! [`Matrix`] says where an operand lies, [`PackedB`] is one packed for many calls, [`Scratch`] what a thread keeps
 //! between calls. Products with one row or one column take the way of `vector.rs`.
 
-mod blocks;
+pub(crate) mod blocks;
 pub(crate) mod lanes;
 pub(crate) mod pack;
 mod packed;
@@ -21,20 +21,20 @@ pub(crate) use scratch::Scratch;
 
 /// A read-only matrix: element (row, column) is `data[row·row_stride + column·column_stride]`.
 #[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
-    pub(crate) data: &'a [f32],
+pub(crate) struct Matrix<'a, E = f32> {
+    pub(crate) data: &'a [E],
     pub(crate) row_stride: usize,
     pub(crate) column_stride: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, E> Matrix<'a, E> {
     /// Row-major with `columns` columns.
-    pub(crate) fn rows(data: &'a [f32], columns: usize) -> Self {
+    pub(crate) fn rows(data: &'a [E], columns: usize) -> Self {
         Self { data, row_stride: columns, column_stride: 1 }
     }
 
     /// The transpose of a row-major matrix that has `columns` columns as stored.
-    pub(crate) fn transposed(data: &'a [f32], columns: usize) -> Self {
+    pub(crate) fn transposed(data: &'a [E], columns: usize) -> Self {
         Self { data, row_stride: 1, column_stride: columns }
     }
 
@@ -43,7 +43,7 @@ impl<'a> Matrix<'a> {
         Self { data: self.data, row_stride: self.column_stride, column_stride: self.row_stride }
     }
 
-    fn check(&self, rows: usize, columns: usize) {
+    pub(crate) fn check(&self, rows: usize, columns: usize) {
         if rows > 0 && columns > 0 {
             let last = (rows - 1) * self.row_stride + (columns - 1) * self.column_stride;
             assert!(last < self.data.len(), "a matrix of {rows} × {columns} lies within its data");

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "transposes move whole vectors; every block is checked against its slice first")]
 
 use super::Matrix;
-use super::lanes::{Lanes, Native4, Quad};
+use super::lanes::{Element, Lanes, Quad};
 use super::tile::TILE_ROWS;
 
 /// Steps of K packed for all panels before the next ones: 16 floats are one cache line of a transposed operand, and a
@@ -42,7 +42,14 @@ impl Panels {
 
 /// The block of `source` at (k0, first), `depth` steps of K long, into panels. The source's rows run along K for B, so
 /// A is handed in transposed. Panel p starts at `first column of p · stride` in `packed`, offset by `start`.
-pub(crate) fn pack(source: Matrix<'_>, k0: usize, depth: usize, first: usize, panels: Panels, packed: &mut [f32]) {
+pub(crate) fn pack<E: Element>(
+    source: Matrix<'_, E>,
+    k0: usize,
+    depth: usize,
+    first: usize,
+    panels: Panels,
+    packed: &mut [E],
+) {
     assert!(packed.len() >= panels.packed_len(depth), "the panels have room");
     if depth == 0 || panels.len == 0 {
         return;
@@ -67,32 +74,36 @@ pub(crate) fn pack(source: Matrix<'_>, k0: usize, depth: usize, first: usize, pa
 }
 
 /// `steps` steps of K of one panel.
-struct Block<'a> {
-    source: Matrix<'a>,
+struct Block<'a, E> {
+    source: Matrix<'a, E>,
     start: usize,
     steps: usize,
     present: usize,
     stored: usize,
 }
 
-impl Block<'_> {
+impl<E: Element> Block<'_, E> {
     /// K-major already: vectors are copied.
-    fn copy(&self, out: &mut [f32]) {
-        for (k, out) in out.chunks_exact_mut(self.stored).enumerate() {
-            let row = &self.source.data[self.start + k * self.source.row_stride..][..self.present];
-            if self.present.is_multiple_of(4) {
-                for (out, row) in out.as_chunks_mut::<4>().0.iter_mut().zip(row.as_chunks::<4>().0) {
-                    *out = *row;
-                }
-                continue;
+    fn copy(&self, out: &mut [E]) {
+        let columns = self.present / 4 * 4;
+        let stride = self.source.row_stride;
+        let from = &self.source.data[self.start..][..(self.steps - 1) * stride + self.present];
+        assert!(out.len() >= self.steps * self.stored && self.stored >= self.present, "the panel has room");
+        for j in (0..columns).step_by(4) {
+            for k in 0..self.steps {
+                // SAFETY: both slices reach over every step at their strides.
+                unsafe {
+                    E::Quad::load(from.as_ptr().add(k * stride + j)).store(out.as_mut_ptr().add(k * self.stored + j))
+                };
             }
-            out[..self.present].copy_from_slice(row);
-            out[self.present..].fill(0.0);
+        }
+        if columns < self.stored {
+            self.gather(columns, 0, out);
         }
     }
 
     /// Columns lie along K: 4 × 4 transposes, and element by element what is left.
-    fn transpose(&self, out: &mut [f32]) {
+    fn transpose(&self, out: &mut [E]) {
         let (columns, steps) = (self.present / 4 * 4, self.steps / 4 * 4);
         let stride = self.source.column_stride;
         for j in (0..columns).step_by(4) {
@@ -101,26 +112,28 @@ impl Block<'_> {
                 let to = &mut out[k * self.stored + j..][..3 * self.stored + 4];
                 // SAFETY: both slices reach over four rows of four at their strides.
                 unsafe {
-                    let row = |i: usize| Native4::load(from.as_ptr().add(i * stride));
-                    let columns = Native4::transposed([row(0), row(1), row(2), row(3)]);
+                    let row = |i: usize| E::Quad::load(from.as_ptr().add(i * stride));
+                    let columns = E::Quad::transposed([row(0), row(1), row(2), row(3)]);
                     for (i, column) in columns.into_iter().enumerate() {
                         column.store(to.as_mut_ptr().add(i * self.stored));
                     }
                 }
             }
         }
-        self.gather(columns, 0, &mut out[..steps * self.stored]);
+        if columns < self.stored {
+            self.gather(columns, 0, &mut out[..steps * self.stored]);
+        }
         if steps < self.steps {
             self.gather(0, steps, out);
         }
     }
 
     /// Columns from `column` on and steps from `step` on, element by element; zeros where the matrix ends.
-    fn gather(&self, column: usize, step: usize, out: &mut [f32]) {
+    fn gather(&self, column: usize, step: usize, out: &mut [E]) {
         for (k, out) in out.chunks_exact_mut(self.stored).enumerate().skip(step) {
             for (j, out) in out.iter_mut().enumerate().skip(column) {
                 let at = self.start + k * self.source.row_stride + j * self.source.column_stride;
-                *out = if j < self.present { self.source.data[at] } else { 0.0 };
+                *out = if j < self.present { self.source.data[at] } else { E::default() };
             }
         }
     }

@@ -65,7 +65,10 @@ impl<E: Copy + Default> Tile<E> {
         }
     }
 
-    #[inline(always)]
+    // V8 allocates registers for a small function far better than for one that holds every tile; elsewhere a call would
+    // lose the instructions of the level.
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     unsafe fn whole<V: Lanes<Element = E>, const R: usize, const N: usize, const DIRECT: bool>(self) {
         // SAFETY: the caller's promise.
         unsafe {
@@ -82,23 +85,26 @@ impl<E: Copy + Default> Tile<E> {
             }
             let mut b = self.b;
             let mut left = self.depth;
-            while left >= UNROLL {
-                for k in 0..UNROLL {
-                    step::<V, R, N>(&mut sums, &rows, k * a_step, b.add(k * N * V::COUNT));
-                }
-                for at in &mut rows {
-                    *at = at.add(UNROLL * a_step);
-                }
-                b = b.add(UNROLL * N * V::COUNT);
-                left -= UNROLL;
-            }
+            let advance = Advance::by(UNROLL * a_step, UNROLL * N * V::COUNT);
             while left > 0 {
                 step::<V, R, N>(&mut sums, &rows, 0, b);
-                for at in &mut rows {
-                    *at = at.add(a_step);
+                if left == 1 {
+                    break;
                 }
-                b = b.add(N * V::COUNT);
-                left -= 1;
+                step::<V, R, N>(&mut sums, &rows, a_step, b.add(N * V::COUNT));
+                if left == 2 {
+                    break;
+                }
+                step::<V, R, N>(&mut sums, &rows, 2 * a_step, b.add(2 * N * V::COUNT));
+                if left == 3 {
+                    break;
+                }
+                step::<V, R, N>(&mut sums, &rows, 3 * a_step, b.add(3 * N * V::COUNT));
+                for at in &mut rows {
+                    *at = advance.a(*at);
+                }
+                b = advance.b(b);
+                left -= UNROLL;
             }
             for (row, sums) in sums.iter().enumerate() {
                 for (j, sum) in sums.iter().enumerate() {
@@ -109,15 +115,49 @@ impl<E: Copy + Default> Tile<E> {
     }
 }
 
-/// Steps of K in one turn of the loop.
+/// Steps of K in one turn of the loop. Each may be the last: a block boundary between them keeps compilers from
+/// gathering the additions of all four, for which there are not enough registers.
 const UNROLL: usize = 4;
+
+/// How far the operands move in one turn. On WebAssembly the distances are read anew each turn, so that LLVM's strength
+/// reduction leaves the constant offsets of the four steps in the instructions, where they are free.
+pub(crate) struct Advance {
+    a: usize,
+    b: usize,
+}
+
+impl Advance {
+    pub(crate) fn by(a: usize, b: usize) -> Self {
+        Self { a, b }
+    }
+
+    /// # Safety
+    /// The operand reaches as far.
+    #[inline(always)]
+    pub(crate) unsafe fn a<E>(&self, at: *const E) -> *const E {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if cfg!(target_arch = "wasm32") { at.add((&raw const self.a).read_volatile()) } else { at.add(self.a) }
+        }
+    }
+
+    /// # Safety
+    /// The operand reaches as far.
+    #[inline(always)]
+    pub(crate) unsafe fn b<E>(&self, at: *const E) -> *const E {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if cfg!(target_arch = "wasm32") { at.add((&raw const self.b).read_volatile()) } else { at.add(self.b) }
+        }
+    }
+}
 
 /// One step of K.
 ///
 /// # Safety
 /// As for [`Tile::run`].
 #[inline(always)]
-unsafe fn step<V: Lanes, const R: usize, const N: usize>(
+pub(crate) unsafe fn step<V: Lanes, const R: usize, const N: usize>(
     sums: &mut [[V; N]; R],
     rows: &[*const V::Element; R],
     offset: usize,

@@ -56,26 +56,52 @@ pub(crate) trait Floats: Lanes<Element = f32> {
     unsafe fn relu(self) -> Self;
 }
 
-/// Four f32 that can be transposed with three others.
-pub(crate) trait Quad: Floats {
+/// Four elements that can be transposed with three other vectors.
+pub(crate) trait Quad: Lanes {
     /// # Safety
     /// The machine has the instructions of this type.
     unsafe fn transposed(rows: [Self; 4]) -> [Self; 4];
 }
 
-/// The vector of four that this target always has.
+/// What matrices are made of: f32, or pairs of i16 in one i32.
+pub(crate) trait Element: Copy + Default + 'static {
+    /// The vector of four that this target always has.
+    type Quad: Quad<Element = Self>;
+}
+
+impl Element for f32 {
+    type Quad = Native4;
+}
+
+impl Element for i32 {
+    type Quad = NativePairs4;
+}
+
+/// The vector of four f32 that this target always has.
 #[cfg(target_arch = "aarch64")]
 pub(crate) type Native4 = neon::F32x4;
+#[cfg(target_arch = "aarch64")]
+pub(crate) type NativePairs4 = neon::I32x4;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub(crate) type Native4 = wasm::F32x4;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(crate) type NativePairs4 = wasm::I32x4;
 #[cfg(target_arch = "x86_64")]
 pub(crate) type Native4 = x86::F32x4;
+#[cfg(target_arch = "x86_64")]
+pub(crate) type NativePairs4 = x86::I32x4;
 #[cfg(not(any(
     target_arch = "aarch64",
     target_arch = "x86_64",
     all(target_arch = "wasm32", target_feature = "simd128")
 )))]
 pub(crate) type Native4 = plain::F32x4;
+#[cfg(not(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+)))]
+pub(crate) type NativePairs4 = plain::I32x4;
 
 /// A kernel over f32, compiled once for each level. `run` must be `#[inline(always)]`, or it loses the level's
 /// instructions.

@@ -108,3 +108,14 @@ impl Lanes for I32x4 {
         }
     }
 }
+
+impl Quad for I32x4 {
+    #[inline(always)]
+    unsafe fn transposed(rows: [Self; 4]) -> [Self; 4] {
+        // SAFETY: every AArch64 has NEON, and moving lanes as floats changes no bit.
+        unsafe {
+            let floats = rows.map(|row| F32x4(vreinterpretq_f32_s32(row.0)));
+            F32x4::transposed(floats).map(|column| Self(vreinterpretq_s32_f32(column.0)))
+        }
+    }
+}

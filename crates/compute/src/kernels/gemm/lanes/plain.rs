@@ -86,3 +86,10 @@ impl Lanes for I32x4 {
         Self(std::array::from_fn(|i| self.0[i].wrapping_add(dot(a.0[i], b.0[i]))))
     }
 }
+
+impl Quad for I32x4 {
+    #[inline(always)]
+    unsafe fn transposed(rows: [Self; 4]) -> [Self; 4] {
+        std::array::from_fn(|i| Self(std::array::from_fn(|j| rows[j].0[i])))
+    }
+}

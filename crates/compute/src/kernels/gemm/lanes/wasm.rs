@@ -51,16 +51,7 @@ impl Floats for F32x4 {
 impl Quad for F32x4 {
     #[inline(always)]
     unsafe fn transposed([a, b, c, d]: [Self; 4]) -> [Self; 4] {
-        let ab_low = i32x4_shuffle::<0, 4, 1, 5>(a.0, b.0);
-        let ab_high = i32x4_shuffle::<2, 6, 3, 7>(a.0, b.0);
-        let cd_low = i32x4_shuffle::<0, 4, 1, 5>(c.0, d.0);
-        let cd_high = i32x4_shuffle::<2, 6, 3, 7>(c.0, d.0);
-        [
-            Self(i64x2_shuffle::<0, 2>(ab_low, cd_low)),
-            Self(i64x2_shuffle::<1, 3>(ab_low, cd_low)),
-            Self(i64x2_shuffle::<0, 2>(ab_high, cd_high)),
-            Self(i64x2_shuffle::<1, 3>(ab_high, cd_high)),
-        ]
+        transposed([a.0, b.0, c.0, d.0]).map(Self)
     }
 }
 
@@ -93,4 +84,23 @@ impl Lanes for I32x4 {
     unsafe fn step(self, a: Self, b: Self) -> Self {
         Self(i32x4_add(self.0, i32x4_dot_i16x8(a.0, b.0)))
     }
+}
+
+impl Quad for I32x4 {
+    #[inline(always)]
+    unsafe fn transposed([a, b, c, d]: [Self; 4]) -> [Self; 4] {
+        transposed([a.0, b.0, c.0, d.0]).map(Self)
+    }
+}
+
+#[inline(always)]
+fn transposed([a, b, c, d]: [v128; 4]) -> [v128; 4] {
+    let (ab_low, ab_high) = (i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
+    let (cd_low, cd_high) = (i32x4_shuffle::<0, 4, 1, 5>(c, d), i32x4_shuffle::<2, 6, 3, 7>(c, d));
+    [
+        i64x2_shuffle::<0, 2>(ab_low, cd_low),
+        i64x2_shuffle::<1, 3>(ab_low, cd_low),
+        i64x2_shuffle::<0, 2>(ab_high, cd_high),
+        i64x2_shuffle::<1, 3>(ab_high, cd_high),
+    ]
 }

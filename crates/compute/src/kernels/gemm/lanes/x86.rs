@@ -141,3 +141,14 @@ impl Quad for F32x4 {
         [Self(a), Self(b), Self(c), Self(d)]
     }
 }
+
+impl Quad for I32x4 {
+    #[inline(always)]
+    unsafe fn transposed(rows: [Self; 4]) -> [Self; 4] {
+        // SAFETY: every x86-64 has SSE2, and moving lanes as floats changes no bit.
+        unsafe {
+            let floats = rows.map(|row| F32x4(_mm_castsi128_ps(row.0)));
+            F32x4::transposed(floats).map(|column| Self(_mm_castps_si128(column.0)))
+        }
+    }
+}

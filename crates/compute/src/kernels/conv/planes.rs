@@ -1,0 +1,116 @@
+//! Padded copies of image planes. Forward, column x of a row is stored with the others of its phase x mod stride, so that
+//! the columns under one kernel column, a stride apart in the image, lie side by side. Backward, the gradient's rows and
+//! columns are spread by the stride with zeros between, and every step is one.
+
+use super::Conv;
+
+/// Floats after the last plane that a vector may read and drop.
+pub(super) const SLACK: usize = 64;
+
+/// How one plane is laid out: rows of `phases` × `phase_width`.
+#[derive(Clone, Copy)]
+pub(super) struct Planes {
+    pub(super) rows: usize,
+    phases: usize,
+    phase_width: usize,
+    /// Columns between the columns under neighbouring kernel columns.
+    dilation: [usize; 2],
+    spread: [usize; 2],
+    /// Zeros before the first element; negative if elements are cut off.
+    before: [isize; 2],
+}
+
+/// Planes as they come: \[…, height, width\].
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) height: usize,
+    pub(super) width: usize,
+}
+
+impl Planes {
+    pub(super) fn forward(conv: &Conv) -> Self {
+        let [reach_y, reach_x] = conv.reach();
+        Self {
+            rows: (conv.out_height.max(1) - 1) * conv.stride[0] + reach_y + 1,
+            phases: conv.stride[1],
+            phase_width: reach_x / conv.stride[1] + conv.out_width,
+            dilation: conv.dilation,
+            spread: [1, 1],
+            before: conv.low.map(|low| low as isize),
+        }
+    }
+
+    pub(super) fn backward(conv: &Conv) -> Self {
+        let [reach_y, reach_x] = conv.reach();
+        Self {
+            rows: conv.height + reach_y,
+            phases: 1,
+            phase_width: conv.width + reach_x,
+            dilation: conv.dilation,
+            spread: conv.stride,
+            before: [reach_y as isize - conv.low[0] as isize, reach_x as isize - conv.low[1] as isize],
+        }
+    }
+
+    /// Floats from one row to the next.
+    pub(super) fn pitch(&self) -> usize {
+        self.phases * self.phase_width
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows * self.pitch()
+    }
+
+    /// Where the element under kernel position (ky, kx) lies for the first output of a plane.
+    pub(super) fn offset(&self, ky: usize, kx: usize) -> usize {
+        let x = kx * self.dilation[1];
+        ky * self.dilation[0] * self.pitch() + x % self.phases * self.phase_width + x / self.phases
+    }
+
+    /// Copies planes `first..` of the source, as many as `out` holds.
+    pub(super) fn fill(&self, source: Source<'_>, first: usize, out: &mut [f32]) {
+        let plane_len = source.height * source.width;
+        for (i, out) in out.chunks_exact_mut(self.len().max(1)).enumerate() {
+            let plane = &source.data[(first + i) * plane_len..][..plane_len];
+            for (row, out) in out.chunks_exact_mut(self.pitch()).enumerate() {
+                match index(row, self.before[0], self.spread[0], source.height) {
+                    Some(y) => self.fill_row(&plane[y * source.width..][..source.width], out),
+                    None => out.fill(0.0),
+                }
+            }
+        }
+    }
+
+    fn fill_row(&self, line: &[f32], out: &mut [f32]) {
+        if self.phases == 1 && self.spread[1] == 1 {
+            let zeros = self.before[1].max(0).cast_unsigned().min(out.len());
+            let cut = (-self.before[1]).max(0).cast_unsigned().min(line.len());
+            let (before, rest) = out.split_at_mut(zeros);
+            let present = (line.len() - cut).min(rest.len());
+            before.fill(0.0);
+            rest[..present].copy_from_slice(&line[cut..][..present]);
+            rest[present..].fill(0.0);
+            return;
+        }
+        for (phase, out) in out.chunks_exact_mut(self.phase_width).enumerate() {
+            for (column, out) in out.iter_mut().enumerate() {
+                let x = index(column * self.phases + phase, self.before[1], self.spread[1], line.len());
+                *out = x.map_or(0.0, |x| line[x]);
+            }
+        }
+    }
+}
+
+impl Conv {
+    /// From the first element under a kernel to the last.
+    fn reach(&self) -> [usize; 2] {
+        [(self.kernel_height.max(1) - 1) * self.dilation[0], (self.kernel_width.max(1) - 1) * self.dilation[1]]
+    }
+}
+
+/// The element of the source at a padded position, if there is one.
+fn index(padded: usize, before: isize, spread: usize, len: usize) -> Option<usize> {
+    let position = usize::try_from(padded.cast_signed() - before).ok()?;
+    (position.is_multiple_of(spread) && position / spread < len).then_some(position / spread)
+}
