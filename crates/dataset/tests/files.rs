@@ -42,14 +42,14 @@ fn text_input(second: Option<&str>) -> Recipe {
     let input = TextInput {
         column: "text".to_owned(),
         second_column: second.map(str::to_owned),
-        tokenizer: Tokenizer::open(&fixture("tokenizer.json")).unwrap(),
+        tokenizer: Tokenizer::open(&fixture("tokenizer.json")).expect("a tokenizer"),
         ids: "ids".to_owned(),
         mask: Some("mask".to_owned()),
         token_types: Some("types".to_owned()),
         max_tokens: 12,
         padding: Padding::MultipleOf(8),
     };
-    Recipe::new(vec![Input::Text(Box::new(input))]).unwrap()
+    Recipe::new(vec![Input::Text(Box::new(input))]).expect("a recipe")
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn pixels(filter: Filter) -> Recipe {
         mean: [0.0; 3],
         std: [1.0; 3],
     };
-    Recipe::new(vec![Input::Image(input)]).unwrap()
+    Recipe::new(vec![Input::Image(input)]).expect("a recipe")
 }
 
 #[test]
