@@ -12,9 +12,9 @@ pub fn drop_dead(graph: &Graph) -> Result<Graph, GraphError> {
     for (_, value) in graph.outputs() {
         needed[value.index()] = true;
     }
-    for node in graph.nodes().iter().rev().filter(|node| needed[node.output.index()]).collect::<Vec<_>>() {
-        for value in &node.inputs {
-            needed[value.index()] = true;
+    for node in graph.nodes().iter().rev() {
+        if needed[node.output.index()] {
+            node.inputs.iter().for_each(|value| needed[value.index()] = true);
         }
     }
     let mut rewriting = Rewriting::new(graph)?;

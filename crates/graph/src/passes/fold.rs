@@ -19,7 +19,8 @@ pub fn fold_constants(graph: &Graph) -> Result<Graph, GraphError> {
     let mut rewriting = Rewriting::new(graph)?;
     let mut literals: Vec<Option<Literal>> = vec![None; graph.types().len()];
     for node in graph.nodes() {
-        let operands: Option<Vec<&Literal>> = node.inputs.iter().map(|value| literals[value.index()].as_ref()).collect();
+        let operands: Option<Vec<&Literal>> =
+            node.inputs.iter().map(|value| literals[value.index()].as_ref()).collect();
         let made = graph.value_type(node.output);
         let folded = operands.filter(|_| made.bytes() <= MAX_FOLDED_BYTES).and_then(|x| fold(&node.op, &x, made));
         match folded {
