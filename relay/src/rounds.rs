@@ -139,8 +139,10 @@ fn parameters(bytes: &[u8]) -> Result<Parameters, AverageError> {
     let tensors = Tensors::from_bytes(bytes)?.into_iter().map(|(name, tensor)| {
         let values = match tensor.data() {
             Data::F32(values) => values.clone(),
-            // Judged outputs have the parameters' types, so there are none.
+            // Judged outputs have the parameters' types, so there are none of these.
             Data::I32(values) => values.iter().map(|value| *value as f32).collect(),
+            Data::I8(values) => values.iter().map(|value| f32::from(*value)).collect(),
+            Data::U8(values) => values.iter().map(|value| f32::from(*value)).collect(),
         };
         (name, tensor.shape().to_vec(), values)
     });

@@ -1,9 +1,12 @@
-//! Benchmarks: examples named `bench_*` of any crate, built for speed and run one at a time.
+//! Benchmarks: examples named `bench_*` of any crate, and crates named `shoal-bench-*`, built for speed and run one at a
+//! time.
 //!
 //! One that needs a browser has a script `tests/src/bench/NAME/main.ts` as well. It is run instead of the example and told
-//! where the example's program is, and where its module for a tab.
+//! where the example's program is, and where its module for a tab. Crates in folders beside the script are peers to
+//! compare with: workspaces of their own, built for the tab only when the bench runs. One that does not build is left out.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -17,6 +20,8 @@ use crate::workspace::Workspace;
 use crate::{exec, lock, web};
 
 const PREFIX: &str = "bench_";
+/// Crates named so are nothing but a bench's module for a tab.
+const TAB_PREFIX: &str = "shoal-bench-";
 
 pub(crate) fn command(workspace: &Workspace, mut args: Vec<OsString>) -> Result<ExitCode> {
     let benches = list(&Metadata::load(workspace)?);
@@ -47,6 +52,15 @@ pub(crate) fn command(workspace: &Workspace, mut args: Vec<OsString>) -> Result<
 struct Bench {
     name: String,
     package: String,
+    target: Target,
+}
+
+#[derive(PartialEq)]
+enum Target {
+    /// An example, for this machine and for a tab.
+    Example,
+    /// A crate's library, for a tab alone.
+    TabLibrary,
 }
 
 impl Bench {
@@ -57,8 +71,11 @@ impl Bench {
 
 fn list(metadata: &Metadata) -> Vec<Bench> {
     let of = |package: &cargo::Package| -> Vec<Bench> {
-        let names = package.examples.iter().filter_map(|example| example.strip_prefix(PREFIX));
-        names.map(|name| Bench { name: name.to_owned(), package: package.name.clone() }).collect()
+        let bench = |name: &str, target| Bench { name: name.to_owned(), package: package.name.clone(), target };
+        let examples = package.examples.iter().filter_map(|example| example.strip_prefix(PREFIX));
+        let library = package.name.strip_prefix(TAB_PREFIX);
+        let examples = examples.map(|name| bench(name, Target::Example));
+        examples.chain(library.map(|name| bench(name, Target::TabLibrary))).collect()
     };
     let mut benches: Vec<_> = metadata.members().flat_map(of).collect();
     benches.sort_by(|a, b| a.name.cmp(&b.name));
@@ -70,12 +87,15 @@ fn in_browser(workspace: &Workspace, bench: &Bench, script: &Path) -> Result<Com
     let tools = setup::all(workspace)?;
     let _building = lock::shared(workspace, "build")?;
     println!("… building (minutes the first time)");
-    let program = program(workspace, bench, &mut Terminal)?;
-    let tab = tab(workspace, &tools.web, bench, &mut Terminal)?;
     let mut node = exec::command_in(&workspace.root, "node");
     tools.describe_to(workspace, &mut node)?;
     node.args(["--import", "tsx"]).arg(script);
-    node.env("SHOAL_BENCH_PROGRAM", program).env("SHOAL_BENCH_TAB", tab);
+    if bench.target == Target::Example {
+        node.env("SHOAL_BENCH_PROGRAM", program(workspace, bench, &mut Terminal)?);
+    }
+    node.env("SHOAL_BENCH_TAB", tab(workspace, &tools.web, bench, &mut Terminal)?);
+    let folder = script.parent().context("a script is in a folder")?;
+    node.env("SHOAL_BENCH_PEERS", peers(workspace, &tools.web, folder, &mut Terminal)?);
     Ok(node)
 }
 
@@ -95,15 +115,52 @@ fn executable(line: &str) -> Option<PathBuf> {
     Some(message["executable"].as_str()?.into())
 }
 
-/// The example as a module for a tab, as fast as a user's.
+/// The module for a tab, as fast as a user's.
 fn tab(workspace: &Workspace, tools: &WebTools, bench: &Bench, runner: &mut dyn Runner) -> Result<PathBuf> {
     let mut command = tools.wasm.cargo(workspace, "build");
-    command.args(["-p", &bench.package, "--example", &bench.example(), "--profile", web::RELEASE_PROFILE]);
+    command.args(["-p", &bench.package, "--profile", web::RELEASE_PROFILE]);
+    match bench.target {
+        Target::Example => command.args(["--example", &bench.example()]),
+        Target::TabLibrary => command.arg("--lib"),
+    };
     runner.run(&mut command)?;
-    let compiled = tools.wasm.output(workspace, web::RELEASE_PROFILE).join("examples").join(bench.example());
+    let built = tools.wasm.output(workspace, web::RELEASE_PROFILE);
+    let compiled = match bench.target {
+        Target::Example => built.join("examples").join(bench.example()),
+        Target::TabLibrary => built.join(bench.package.replace('-', "_")),
+    };
     let out = workspace.target_wasm().join("bench").join(&bench.name);
     web::bind(workspace, tools, &compiled.with_extension("wasm"), &out, true, runner)?;
     Ok(out)
+}
+
+/// The folder of the peers' modules, each in a folder named after its crate's.
+fn peers(workspace: &Workspace, tools: &WebTools, beside: &Path, runner: &mut dyn Runner) -> Result<PathBuf> {
+    let all = workspace.target_wasm().join("bench/peers");
+    // What an earlier run built may be out of date.
+    let _ = fs::remove_dir_all(&all);
+    for entry in fs::read_dir(beside)? {
+        let folder = entry?.path();
+        if !folder.join("Cargo.toml").is_file() {
+            continue;
+        }
+        let name = folder.file_name().context("a folder has a name")?.to_string_lossy().into_owned();
+        if let Err(error) = peer(workspace, tools, &folder, &all.join(&name), runner) {
+            println!("  left out: {name} does not build: {error:#}");
+        }
+    }
+    Ok(all)
+}
+
+/// A crate of one module, which is named after it, with a lock file of its own.
+fn peer(workspace: &Workspace, tools: &WebTools, folder: &Path, out: &Path, runner: &mut dyn Runner) -> Result<()> {
+    let module = folder.file_name().context("a folder has a name")?;
+    let mut command = tools.wasm.cargo(workspace, "build");
+    command.current_dir(folder).args(["--locked", "--release"]);
+    runner.run(&mut command)?;
+    let compiled = tools.wasm.output(workspace, "release").join(format!("bench_{}.wasm", module.to_string_lossy()));
+    web::bind(workspace, tools, &compiled, out, true, runner)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -119,6 +176,16 @@ mod tests {
         }]}"#;
         let benches = list(&Metadata::parse(metadata).unwrap());
         assert_eq!(benches.iter().map(|bench| bench.name.as_str()).collect::<Vec<_>>(), ["matmul"]);
+    }
+
+    #[test]
+    fn a_crate_may_be_a_bench_for_a_tab() {
+        let metadata = r#"{"workspace_members": ["a"], "packages": [{
+            "id": "a", "name": "shoal-bench-sort", "version": "1.0.0", "manifest_path": "/a/Cargo.toml",
+            "dependencies": [], "targets": [{"kind": ["cdylib"], "name": "shoal_bench_sort"}]
+        }]}"#;
+        let benches = list(&Metadata::parse(metadata).unwrap());
+        assert!(matches!(benches.as_slice(), [bench] if bench.name == "sort" && bench.target == Target::TabLibrary));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Plans change no bit: whatever is fused, held or used again, a graph makes what its operations make one by one.
 
 use shoal_compute::{ComputeError, Data, Executable, Tensor, Tensors};
-use shoal_graph::{Binary, DType, Graph, GraphBuilder, Op, Reduction, TensorType, Unary, ValueId};
+use shoal_graph::{Binary, DType, Graph, GraphBuilder, Op, Reduction, TensorType, Unary, ValueId, Window2d};
 
 struct Numbers(u64);
 
@@ -31,7 +31,8 @@ impl Numbers {
 
 /// A random graph of operations that are fused and some that are not, over a few shapes that broadcast.
 fn random(numbers: &mut Numbers) -> (GraphBuilder, Vec<ValueId>) {
-    const SHAPES: [&[u32]; 6] = [&[], &[7], &[5, 1], &[5, 7], &[3, 5, 7], &[3, 1, 1]];
+    // The largest has more elements than one block of a loop, and does not end with one.
+    const SHAPES: [&[u32]; 6] = [&[], &[70], &[5, 1], &[5, 70], &[3, 5, 70], &[3, 1, 1]];
     let mut b = GraphBuilder::new();
     let mut values: Vec<ValueId> = (0..8)
         .map(|i| {
@@ -47,7 +48,7 @@ fn random(numbers: &mut Numbers) -> (GraphBuilder, Vec<ValueId>) {
             0..=4 => b.apply(Op::Binary(Binary::ALL[numbers.below(13)]), &[x, y]),
             5 => b.apply(Op::Unary([Unary::Neg, Unary::Abs, Unary::Relu, Unary::Sqrt][numbers.below(4)]), &[x]),
             6 => b.apply(Op::Where, &[x, y, z]),
-            7 => b.apply(Op::Broadcast { shape: vec![3, 5, 7] }, &[x]),
+            7 => b.apply(Op::Broadcast { shape: vec![3, 5, 70] }, &[x]),
             8 if rank > 0 => {
                 b.apply(Op::Reduce { reduction: Reduction::Sum, axes: vec![numbers.below(rank) as u32] }, &[x])
             }
@@ -69,6 +70,29 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
         Data::I32(x) => x.iter().map(|x| x.cast_unsigned()).collect(),
         other => panic!("{:?} is not among the values", other.dtype()),
     }
+}
+
+/// Loops run in blocks of 512 elements.
+#[test]
+fn constants_of_a_loop_stay_from_block_to_block() {
+    const WIDTH: u32 = 512;
+    let rows = |rows: u32, x: Vec<f32>, bias: Vec<f32>| {
+        let mut b = GraphBuilder::new();
+        let (x_in, bias_in) =
+            (b.input("x", TensorType::f32([rows, WIDTH])).unwrap(), b.input("bias", TensorType::f32([WIDTH])).unwrap());
+        let sum = b.add(x_in, bias_in).unwrap();
+        let y = b.gelu_tanh(sum).unwrap();
+        b.output("y", y);
+        let (x, bias) = (Tensor::f32([rows, WIDTH], x), Tensor::f32([WIDTH], bias));
+        let inputs = Tensors::from_iter([("x".to_owned(), x), ("bias".to_owned(), bias)]);
+        let made = Executable::new(b.finish().unwrap()).run(inputs).unwrap();
+        made.get("y").and_then(Tensor::as_f32).unwrap().to_vec()
+    };
+    let mut numbers = Numbers(7);
+    let mut floats = |len: u32| -> Vec<f32> { (0..len).map(|_| numbers.next() as f32 / 1e9 - 1.0).collect() };
+    let (x, bias) = (floats(3 * WIDTH), floats(WIDTH));
+    let one_by_one: Vec<f32> = x.chunks(WIDTH as usize).flat_map(|row| rows(1, row.to_vec(), bias.clone())).collect();
+    assert_eq!(rows(3, x, bias), one_by_one);
 }
 
 #[test]
@@ -127,6 +151,48 @@ fn single_steps(graph: &Graph, inputs: &Tensors) -> Vec<Tensor> {
     graph.outputs().iter().map(|(_, value)| made[value.index()].clone().unwrap()).collect()
 }
 
+fn attention(rows: u32, keys: u32, is_causal: bool) -> Graph {
+    let mut b = GraphBuilder::new();
+    let mut input = |name: &str, rows: u32| b.input(name, TensorType::f32([2, 3, rows, 20])).unwrap();
+    let (q, k, v) = (input("q", rows), input("k", keys), input("v", keys));
+    let y = b.attention(q, k, v, 0.3, is_causal).unwrap();
+    b.output("y", y);
+    b.finish().unwrap()
+}
+
+#[test]
+fn attention_by_blocks_of_rows_makes_what_whole_matrices_make() {
+    for (rows, keys, is_causal) in [(1, 1, false), (1, 700, true), (70, 70, true), (130, 257, false), (33, 1500, true)] {
+        let graph = attention(rows, keys, is_causal);
+        let inputs = Numbers(7).inputs(&graph);
+        let mut executable = Executable::new(graph.clone());
+        assert!(format!("{executable:?}").contains("Attention"), "{rows} × {keys}: the pattern is found");
+        let expected = single_steps(&graph, &inputs).remove(0);
+        for _ in 0..2 {
+            let made = executable.run(inputs.clone()).unwrap();
+            assert_eq!(bits(made.get("y").unwrap()), bits(&expected), "{rows} × {keys}");
+        }
+    }
+}
+
+#[test]
+fn a_convolution_with_its_bias_makes_what_both_make() {
+    for with_relu in [false, true] {
+        let mut b = GraphBuilder::new();
+        let mut input = |name: &str, shape: &[u32]| b.input(name, TensorType::f32(shape)).unwrap();
+        let (x, weight, bias) = (input("x", &[2, 6, 9, 11]), input("weight", &[8, 3, 3, 3]), input("bias", &[8]));
+        let y = b.conv2d(x, weight, Some(bias), Window2d::square(2, 1), 2).unwrap();
+        let y = if with_relu { b.unary(Unary::Relu, y).unwrap() } else { y };
+        b.output("y", y);
+        let graph = b.finish().unwrap();
+        let inputs = Numbers(9).inputs(&graph);
+        let mut executable = Executable::new(graph.clone());
+        assert!(format!("{executable:?}").contains("Convolution"), "the pair is found");
+        let made = executable.run(inputs.clone()).unwrap();
+        assert_eq!(bits(made.get("y").unwrap()), bits(&single_steps(&graph, &inputs)[0]));
+    }
+}
+
 fn dense() -> Graph {
     let mut b = GraphBuilder::new();
     let x = b.input("x", TensorType::f32([3, 70])).unwrap();
@@ -135,6 +201,22 @@ fn dense() -> Graph {
     let y = b.dense(x, weight, Some(bias)).unwrap();
     b.output("y", y);
     b.finish().unwrap()
+}
+
+/// x·tanh(softplus x): numbers that are loaded once are read in every block.
+#[test]
+fn numbers_outlive_the_first_block() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", TensorType::f32([2000])).unwrap();
+    let softplus = b.softplus(x).unwrap();
+    let tanh = b.unary(Unary::Tanh, softplus).unwrap();
+    let y = b.mul(x, tanh).unwrap();
+    b.output("y", y);
+    let graph = b.finish().unwrap();
+    let given = Numbers(3).inputs(&graph);
+    let expected = single_steps(&graph, &given);
+    let made = Executable::new(graph).run(given).unwrap();
+    assert_eq!(made.get("y"), Some(&expected[0]));
 }
 
 #[test]

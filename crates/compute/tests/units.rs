@@ -73,7 +73,7 @@ fn local_training_is_its_graph_step_after_step() {
         state.insert("y", Tensor::i32([16], rows.iter().map(|row| y[*row]).collect()));
         state.insert("learning_rate", Tensor::f32([], vec![0.1]));
         state.insert("momentum", Tensor::f32([], vec![0.9]));
-        state = CpuBackend.run_now(&graph, state).unwrap();
+        state = CpuBackend::new().run_now(&graph, state).unwrap();
         assert!(state.remove("loss").unwrap().as_f32().unwrap()[0] > 0.0);
     }
     for name in &names {
@@ -95,7 +95,8 @@ fn a_gradient_unit_holds_one_gradient_a_parameter() {
 #[test]
 fn the_async_path_gives_the_same_bytes() {
     let unit = vector_unit(training(2, 8));
-    let result = block_on(run_unit(&unit.unit, &unit.graph, &unit.parameters, &unit.data, &mut CpuBackend, &PLENTY));
+    let result =
+        block_on(run_unit(&unit.unit, &unit.graph, &unit.parameters, &unit.data, &mut CpuBackend::new(), &PLENTY));
     assert_eq!(result.unwrap(), run(&unit, &PLENTY).unwrap());
 }
 
@@ -315,7 +316,7 @@ fn the_tolerance_lets_another_order_of_summation_pass() {
             let mut inputs = parameters.clone();
             inputs.insert("x", Tensor::f32([40, 1, 8, 8], x));
             inputs.insert("y", Tensor::i32([40], y));
-            let mut outputs = CpuBackend.run_now(&graph, inputs).unwrap();
+            let mut outputs = CpuBackend::new().run_now(&graph, inputs).unwrap();
             let loss = outputs.remove("loss").unwrap().as_f32().unwrap()[0];
             (outputs, loss)
         };
@@ -335,7 +336,7 @@ fn evaluation_counts_right_labels() {
     let graph = programs::inference(&model, 40).unwrap();
     let mut inputs = parameters.clone();
     inputs.insert("x", data.get("x").unwrap().clone());
-    let logits = CpuBackend.run_now(&graph, inputs).unwrap().remove("logits").unwrap();
+    let logits = CpuBackend::new().run_now(&graph, inputs).unwrap().remove("logits").unwrap();
     let greatest = |row: &[f32]| (0..10).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap() as i32;
     let mut labels: Vec<i32> = logits.as_f32().unwrap().chunks(10).map(greatest).collect();
     labels[3] = (labels[3] + 1) % 10;

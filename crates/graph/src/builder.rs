@@ -72,6 +72,11 @@ impl GraphBuilder {
         &self.inputs
     }
 
+    /// Named outputs so far.
+    pub fn outputs(&self) -> &[(String, ValueId)] {
+        &self.outputs
+    }
+
     /// Nodes added so far.
     pub(crate) fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -245,10 +245,11 @@ impl GraphBuilder {
         self.mul(x, sigmoid)
     }
 
-    /// ln(1 + e^x), without overflow.
+    /// ln(1 + e^x), without overflow: relu(x) + ln(1 + e^−|x|).
     pub fn softplus(&mut self, x: ValueId) -> Made {
-        let abs = self.unary(Unary::Abs, x)?;
-        let negative = self.unary(Unary::Neg, abs)?;
+        // At 0 the least of both is x, of slope 1, where relu has slope 0: together ½, which −|x| by sign would not give.
+        let opposite = self.unary(Unary::Neg, x)?;
+        let negative = self.binary(Binary::Min, x, opposite)?;
         let small = self.unary(Unary::Exp, negative)?;
         let small = self.add_scalar(small, 1.0)?;
         let small = self.unary(Unary::Log, small)?;

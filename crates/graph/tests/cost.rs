@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
-use shoal_graph::{ConvGeometry, Graph, GraphBuilder, Op, TensorType, programs};
+use shoal_graph::{Graph, GraphBuilder, Op, Reduction, TensorType, Unary, Window2d, programs};
 use shoal_wire::job::{LayerSpec, ModelSpec};
 
 fn one_op(op: Op, shapes: &[&[u32]]) -> Graph {
@@ -12,7 +12,7 @@ fn one_op(op: Op, shapes: &[&[u32]]) -> Graph {
         .zip(["a", "b", "c"])
         .map(|(shape, name)| b.input(name, TensorType::f32(*shape)).unwrap())
         .collect();
-    let y = b.apply_one(op, &inputs).unwrap();
+    let y = b.apply(op, &inputs).unwrap();
     b.output("y", y);
     b.finish().unwrap()
 }
@@ -21,21 +21,35 @@ fn one_op(op: Op, shapes: &[&[u32]]) -> Graph {
 fn products_count_two_operations_a_step() {
     let product = one_op(Op::MatMul { trans_a: true, trans_b: false }, &[&[7, 3], &[7, 5]]);
     assert_eq!(product.reference_ops(), 2 * 3 * 5 * 7);
-    let geometry = ConvGeometry { stride: 1, padding: 1 };
-    let forward = one_op(Op::Conv2d(geometry), &[&[2, 3, 8, 8], &[4, 3, 3, 3]]);
+    let (window, groups) = (Window2d::square(1, 1), 1);
+    let forward = one_op(Op::Conv2d { window, groups }, &[&[2, 3, 8, 8], &[4, 3, 3, 3]]);
     let steps = 2 * 4 * 64 * 27;
     assert_eq!(forward.reference_ops(), 2 * steps);
-    let grad_input = one_op(Op::Conv2dGradInput { geometry, height: 8, width: 8 }, &[&[4, 3, 3, 3], &[2, 4, 8, 8]]);
+    let grad_input =
+        one_op(Op::Conv2dGradInput { window, groups, height: 8, width: 8 }, &[&[4, 3, 3, 3], &[2, 4, 8, 8]]);
     assert_eq!(grad_input.reference_ops(), 2 * steps);
-    let op = Op::Conv2dGradWeight { geometry, kernel_height: 3, kernel_width: 3 };
+    let op = Op::Conv2dGradWeight { window, groups, kernel_height: 3, kernel_width: 3 };
     let grad_weight = one_op(op, &[&[2, 3, 8, 8], &[2, 4, 8, 8]]);
     assert_eq!(grad_weight.reference_ops(), 2 * steps);
+    // Three groups see a third of the channels each.
+    let grouped = one_op(Op::Conv2d { window, groups: 3 }, &[&[2, 3, 8, 8], &[6, 1, 3, 3]]);
+    assert_eq!(grouped.reference_ops(), 2 * 2 * 6 * 64 * 9);
+    let batched = one_op(Op::MatMul { trans_a: false, trans_b: true }, &[&[4, 3, 7], &[4, 5, 7]]);
+    assert_eq!(batched.reference_ops(), 2 * 4 * 3 * 5 * 7);
 }
 
 #[test]
 fn memory_bound_operations_count_their_elements() {
-    assert_eq!(one_op(Op::Relu, &[&[6, 7]]).reference_ops(), 42);
-    assert_eq!(one_op(Op::MaxPool2d { size: 2 }, &[&[1, 1, 8, 8]]).reference_ops(), 64);
+    assert_eq!(one_op(Op::Unary(Unary::Relu), &[&[6, 7]]).reference_ops(), 42);
+    assert_eq!(
+        one_op(Op::MaxPool2d { window: Window2d::square(2, 0), kernel_height: 2, kernel_width: 2 }, &[&[1, 1, 8, 8]])
+            .reference_ops(),
+        64
+    );
+    assert_eq!(one_op(Op::Unary(Unary::Erf), &[&[6, 7]]).reference_ops(), 42 * 16);
+    let reduce = Op::Reduce { reduction: Reduction::Sum, axes: vec![0] };
+    assert_eq!(one_op(reduce, &[&[6, 7]]).reference_ops(), 42);
+    assert_eq!(one_op(Op::Broadcast { shape: vec![6, 7] }, &[&[7]]).reference_ops(), 42);
     assert_eq!(one_op(Op::Softmax, &[&[6, 7]]).reference_ops(), 42 * 16);
     assert_eq!(one_op(Op::Reshape { shape: vec![42] }, &[&[6, 7]]).reference_ops(), 0);
 }
@@ -43,15 +57,15 @@ fn memory_bound_operations_count_their_elements() {
 #[test]
 fn peak_memory_counts_live_values_and_scratch() {
     // x and y of 42 elements.
-    assert_eq!(one_op(Op::Relu, &[&[6, 7]]).peak_memory_bytes(), 2 * 42 * 4);
+    assert_eq!(one_op(Op::Unary(Unary::Relu), &[&[6, 7]]).peak_memory_bytes(), 2 * 42 * 4);
     // x, weight, y and the unfolded image of one sample.
-    let conv = one_op(Op::Conv2d(ConvGeometry { stride: 1, padding: 1 }), &[&[2, 3, 8, 8], &[4, 3, 3, 3]]);
+    let conv = one_op(Op::Conv2d { window: Window2d::square(1, 1), groups: 1 }, &[&[2, 3, 8, 8], &[4, 3, 3, 3]]);
     assert_eq!(conv.peak_memory_bytes(), 4 * (384 + 108 + 512 + 27 * 64));
     // A chain frees what is read for the last time: never more than two at once.
     let mut b = GraphBuilder::new();
     let mut x = b.input("x", TensorType::f32([100])).unwrap();
     for _ in 0..10 {
-        x = b.apply_one(Op::Relu, &[x]).unwrap();
+        x = b.apply(Op::Unary(Unary::Relu), &[x]).unwrap();
     }
     b.output("y", x);
     assert_eq!(b.finish().unwrap().peak_memory_bytes(), 800);

@@ -8,6 +8,7 @@ mod debian;
 mod debian_std;
 mod firefox;
 mod npm;
+mod onnx;
 mod python;
 mod wasm_bindgen;
 mod wasm_target;
@@ -75,8 +76,9 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Tools> {
     let browser = step("browser", browser::ensure());
     let firefox = step("firefox", firefox::ensure());
     let python = step("python", python::ensure(workspace));
-    match (wasm, bindgen, npm, browser, firefox, python) {
-        (Some(wasm), Some(bindgen), Some(()), Some(browser), Some(firefox), Some(python)) => {
+    let onnx = step("onnx test data", onnx::ensure(workspace));
+    match (wasm, bindgen, npm, browser, firefox, python, onnx) {
+        (Some(wasm), Some(bindgen), Some(()), Some(browser), Some(firefox), Some(python), Some(())) => {
             Ok(Tools { web: WebTools { wasm, bindgen }, browser, firefox, python })
         }
         _ => bail!("the set-up is not complete; the lines marked ✗ say what to do"),

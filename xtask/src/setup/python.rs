@@ -29,9 +29,7 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<Ready<PathBuf>> {
     {
         return ready(python, version);
     }
-    let Some(system) = exec::find_program(&["python3", "python"]) else {
-        bail!("Python 3 is missing: sudo apt-get install -y python3 python3-venv, or https://www.python.org")
-    };
+    let system = system()?;
     doing("creating a Python environment with numpy");
     let _ = fs::remove_dir_all(&home);
     create(&system, &home)?;
@@ -46,8 +44,16 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<Ready<PathBuf>> {
     ready(python, version)
 }
 
+/// The machine's own Python.
+pub(super) fn system() -> Result<PathBuf> {
+    match exec::find_program(&["python3", "python"]) {
+        Some(system) => Ok(system),
+        None => bail!("Python 3 is missing: sudo apt-get install -y python3 python3-venv, or https://www.python.org"),
+    }
+}
+
 /// Debian ships Python without the part that creates environments.
-fn create(system: &Path, home: &Path) -> Result<()> {
+pub(super) fn create(system: &Path, home: &Path) -> Result<()> {
     let venv = || exec::output(Command::new(system).args(["-m", "venv"]).arg(home));
     let Err(error) = venv() else { return Ok(()) };
     if !debian::is_debian() {

@@ -8,15 +8,18 @@ use crate::runner::Runner;
 use crate::workspace::Workspace;
 
 /// What each crate may depend on. Tests may use anything: dev-dependencies are not looked at.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("shoal-wire", &[]),
     ("shoal-graph", &["shoal-wire"]),
+    ("shoal-reference", &["shoal-graph"]),
     ("shoal-compute", &["shoal-graph", "shoal-wire"]),
+    ("shoal-onnx", &["shoal-graph"]),
     ("shoal-learn", &["shoal-graph", "shoal-wire"]),
     ("shoal-mesh", &["shoal-wire"]),
     ("shoal-ledger", &["shoal-wire"]),
     ("shoal-chain", &["shoal-ledger"]),
     ("shoal-netem", &[]),
+    ("shoal-bench-compute", &["shoal-graph", "shoal-compute"]),
     ("shoal-transport", &["shoal-wire"]),
     ("shoal-node", &["shoal-wire", "shoal-graph", "shoal-compute", "shoal-mesh", "shoal-transport"]),
     ("shoal-wasm", &["shoal-node", "shoal-wire", "shoal-graph", "shoal-compute", "shoal-transport"]),

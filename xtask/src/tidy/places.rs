@@ -31,7 +31,7 @@ const RULES: [Rule; 2] = [
             "tracing-wasm",
         ],
         whole: &["shoal-wasm"],
-        half: &["shoal-transport", "shoal-node"],
+        half: &["shoal-transport", "shoal-node", "shoal-bench-compute"],
         wasm: true,
     },
     Rule {

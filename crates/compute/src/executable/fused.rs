@@ -1,6 +1,6 @@
 //! Several element-wise operations as one loop over blocks that stay in the first-level cache.
 
-use std::rc::Rc;
+use std::{ops::Range, rc::Rc};
 
 use shoal_graph::{Binary, DType, Unary, ValueId};
 
@@ -15,28 +15,30 @@ const BLOCK: usize = 512;
 
 /// A loop over all elements of one shape.
 #[derive(Debug)]
-pub(super) struct Fused {
-    pub(super) len: usize,
-    pub(super) operands: Vec<Operand>,
+pub(crate) struct Fused {
+    /// Indices of the nodes, ascending.
+    pub(super) nodes: Vec<usize>,
+    pub(crate) len: usize,
+    pub(crate) operands: Vec<Operand>,
     /// Run once.
-    pub(super) before: Vec<Instruction>,
+    pub(crate) before: Vec<Instruction>,
     /// Run for each block.
-    pub(super) code: Vec<Instruction>,
+    pub(crate) code: Vec<Instruction>,
     /// What is made for others.
-    pub(super) results: Vec<(ValueId, DType)>,
-    pub(super) registers: Vec<DType>,
+    pub(crate) results: Vec<(ValueId, DType)>,
+    pub(crate) registers: Vec<DType>,
 }
 
 /// A value from outside, as the loop reads it.
 #[derive(Debug)]
-pub(super) struct Operand {
-    pub(super) value: ValueId,
-    pub(super) view: View,
+pub(crate) struct Operand {
+    pub(crate) value: ValueId,
+    pub(crate) view: View,
 }
 
 /// Where a block is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Register(usize),
     /// In an operand whose elements lie as the loop goes.
     Operand(usize),
@@ -45,7 +47,7 @@ pub(super) enum Place {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Reads an operand that lies otherwise.
     Load,
     Copy,
@@ -57,18 +59,18 @@ pub(super) enum Action {
 }
 
 #[derive(Debug)]
-pub(super) struct Instruction {
-    pub(super) action: Action,
-    pub(super) sources: [Place; 3],
+pub(crate) struct Instruction {
+    pub(crate) action: Action,
+    pub(crate) sources: [Place; 3],
     /// Type of the last operand.
-    pub(super) from_dtype: DType,
-    pub(super) to: Place,
-    pub(super) to_dtype: DType,
+    pub(crate) from_dtype: DType,
+    pub(crate) to: Place,
+    pub(crate) to_dtype: DType,
 }
 
 impl Fused {
     /// What it reads and what it makes.
-    pub(super) fn values(&self) -> impl Iterator<Item = ValueId> + '_ {
+    pub(crate) fn values(&self) -> impl Iterator<Item = ValueId> + '_ {
         self.operands.iter().map(|operand| operand.value).chain(self.results.iter().map(|(value, _)| *value))
     }
 
@@ -77,27 +79,81 @@ impl Fused {
             .operands
             .iter()
             .map(|operand| values[operand.value.index()].clone().expect("a value lives until its last use"));
+        let results = self.blocks(operands.collect(), vec![0; self.operands.len()], 0..self.len, buffers);
+        for ((value, _), result) in self.results.iter().zip(results) {
+            values[value.index()] = Some(Rc::new(result));
+        }
+    }
+
+    /// Some elements of the only result, when `part` holds these elements of one value.
+    pub(super) fn run_part(
+        &self,
+        values: &Values,
+        part_of: ValueId,
+        part: &Rc<Data>,
+        range: Range<usize>,
+        buffers: &mut Buffers,
+    ) -> Data {
+        let is_part = |operand: &Operand| operand.value == part_of;
+        let operands = self.operands.iter().map(|operand| match is_part(operand) {
+            true => part.clone(),
+            false => values[operand.value.index()].clone().expect("a value lives until its last use"),
+        });
+        let origins = self.operands.iter().map(|operand| if is_part(operand) { range.start } else { 0 });
+        let results = self.blocks(operands.collect(), origins.collect(), range, buffers);
+        results.into_iter().next().expect("a part is taken of one result")
+    }
+
+    /// What it makes.
+    pub(super) fn made(&self) -> impl Iterator<Item = ValueId> + '_ {
+        self.results.iter().map(|(value, _)| *value)
+    }
+
+    /// Whether it makes that value.
+    pub(super) fn makes(&self, value: ValueId) -> bool {
+        self.made().any(|made| made == value)
+    }
+
+    /// Whether that node is part of it.
+    pub(super) fn contains(&self, node: usize) -> bool {
+        self.nodes.binary_search(&node).is_ok()
+    }
+
+    /// Whether it makes one value, and reads that one as the loop goes and in no other way.
+    pub(super) fn is_chain(&self, from: ValueId) -> bool {
+        let mut reads = self.operands.iter().filter(|operand| operand.value == from);
+        self.results.len() == 1 && reads.next().is_some_and(|operand| operand.view.is_flat()) && reads.next().is_none()
+    }
+
+    /// Elements `range` of all results. Operand i starts at element `origins[i]`.
+    fn blocks(
+        &self,
+        operands: Vec<Rc<Data>>,
+        origins: Vec<usize>,
+        range: Range<usize>,
+        buffers: &mut Buffers,
+    ) -> Vec<Data> {
         let mut blocks = Blocks {
             views: &self.operands,
-            operands: operands.collect(),
+            operands,
+            origins,
             registers: self.registers.iter().map(|dtype| buffers.of(*dtype, BLOCK)).collect(),
-            results: self.results.iter().map(|(_, dtype)| buffers.of(*dtype, self.len)).collect(),
+            results: self.results.iter().map(|(_, dtype)| buffers.of(*dtype, range.len())).collect(),
+            origin: range.start,
             start: 0,
             len: BLOCK,
         };
         for instruction in &self.before {
             blocks.run(instruction);
         }
-        for start in (0..self.len).step_by(BLOCK) {
-            (blocks.start, blocks.len) = (start, BLOCK.min(self.len - start));
+        for start in range.clone().step_by(BLOCK) {
+            (blocks.start, blocks.len) = (start, BLOCK.min(range.end - start));
             for instruction in &self.code {
                 blocks.run(instruction);
             }
         }
-        for ((value, _), result) in self.results.iter().zip(blocks.results) {
-            values[value.index()] = Some(Rc::new(result));
-        }
         blocks.registers.into_iter().for_each(|register| buffers.put(register));
+        blocks.results
     }
 }
 
@@ -105,8 +161,12 @@ impl Fused {
 struct Blocks<'a> {
     views: &'a [Operand],
     operands: Vec<Rc<Data>>,
+    /// Which element of the loop is each operand's first.
+    origins: Vec<usize>,
     registers: Vec<Data>,
     results: Vec<Data>,
+    /// Which element of the loop is the results' first.
+    origin: usize,
     start: usize,
     len: usize,
 }
@@ -114,7 +174,7 @@ struct Blocks<'a> {
 impl Blocks<'_> {
     fn run(&mut self, instruction: &Instruction) {
         // The target is taken out, so that the others can be read meanwhile; it is never among them.
-        let (start, len) = (self.start, self.len);
+        let (start, len) = (self.start.saturating_sub(self.origin), self.len);
         let slot = match instruction.to {
             Place::Register(register) => &mut self.registers[register],
             Place::Result(result) => &mut self.results[result],
@@ -168,11 +228,11 @@ impl Blocks<'_> {
     }
 
     fn get<T: Element>(&self, from: Place) -> &[T] {
-        let (data, range) = match from {
-            Place::Register(register) => (&self.registers[register], 0..self.len),
-            Place::Operand(operand) => (&*self.operands[operand], self.start..self.start + self.len),
-            Place::Result(result) => (&self.results[result], self.start..self.start + self.len),
+        let (data, first) = match from {
+            Place::Register(register) => (&self.registers[register], 0),
+            Place::Operand(operand) => (&*self.operands[operand], self.start - self.origins[operand]),
+            Place::Result(result) => (&self.results[result], self.start - self.origin),
         };
-        &T::elements(data).expect("an instruction reads what has its type")[range]
+        &T::elements(data).expect("an instruction reads what has its type")[first..][..self.len]
     }
 }

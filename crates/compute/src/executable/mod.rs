@@ -1,9 +1,11 @@
-//! A graph made ready to run: neighbouring element-wise operations fused into loops, values freed after their last use,
-//! memory used again from run to run. None of it changes a bit of the results.
+//! A graph made ready to run: neighbouring element-wise operations fused into loops, attention without its score matrix,
+//! values freed after their last use, memory used again from run to run. None of it changes a bit of the results.
 
+mod attention;
 mod buffers;
-mod fuse;
-mod fused;
+mod convolution;
+pub(crate) mod fuse;
+pub(crate) mod fused;
 mod held;
 mod node;
 mod planner;
@@ -79,6 +81,8 @@ impl Executable {
                     values[node.output.index()] = Some(made);
                 }
                 Step::Fused(fused) => fused.run(&mut values, &mut self.buffers),
+                Step::Attention(attention) => attention.run(&self.graph, &mut values, &mut self.buffers),
+                Step::Convolution(convolution) => convolution.run(&self.graph, &mut values, &mut self.buffers),
             }
             for value in dead {
                 if let Some(data) = values[value.index()].take().and_then(Rc::into_inner) {
@@ -113,6 +117,7 @@ impl Executable {
 }
 
 /// Checks that the tensors are exactly the graph's inputs and puts each at its value.
+#[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
 pub(crate) fn bind_inputs(graph: &Graph, inputs: Tensors) -> Result<Vec<Option<Tensor>>, ComputeError> {
     bind_inputs_but(graph, inputs, |_| false)
 }
@@ -150,7 +155,8 @@ pub(crate) fn check_type(name: &str, tensor: &Tensor, expected: &TensorType) -> 
     })
 }
 
-fn dead_after(graph: &Graph, steps: &[Step]) -> Vec<Vec<ValueId>> {
+/// For each step, the values that nothing reads after it.
+pub(crate) fn dead_after(graph: &Graph, steps: &[Step]) -> Vec<Vec<ValueId>> {
     let mut last: Vec<Option<usize>> = vec![None; graph.types().len()];
     for (index, step) in steps.iter().enumerate() {
         step.for_each_value(graph, |value| last[value.index()] = Some(index));

@@ -20,7 +20,7 @@ pub(super) fn plan(graph: &Graph, nodes: &[usize], outputs: &[ValueId]) -> Fused
     for index in nodes {
         planner.node(*index);
     }
-    planner.finish(outputs)
+    planner.finish(nodes, outputs)
 }
 
 struct Planner<'a> {
@@ -91,7 +91,7 @@ impl Planner<'_> {
     }
 
     /// Lets results be written in place, and gives blocks that do not live at once the same register.
-    fn finish(mut self, outputs: &[ValueId]) -> Fused {
+    fn finish(mut self, nodes: &[usize], outputs: &[ValueId]) -> Fused {
         let mut placed: Vec<Option<Place>> = vec![None; self.blocks];
         let mut results = Vec::new();
         for (result, value) in outputs.iter().enumerate() {
@@ -112,11 +112,12 @@ impl Planner<'_> {
                 }),
             }
         }
+        // Before anything is placed: from then on targets are registers, not blocks.
+        let last = self.last_reads();
         let mut registers = Registers::default();
         for instruction in &mut self.before {
             registers.place(instruction, &mut placed);
         }
-        let last = self.last_reads();
         for (index, instruction) in self.code.iter_mut().enumerate() {
             let reads = instruction.sources;
             // The target first: it must not be what is read.
@@ -136,6 +137,7 @@ impl Planner<'_> {
             }
         }
         Fused {
+            nodes: nodes.to_vec(),
             len: self.shape.iter().map(|dim| *dim as usize).product(),
             operands: self.operands,
             before: self.before,

@@ -41,6 +41,18 @@ impl View {
         Self::new(to, &strides, 0)
     }
 
+    /// Extent and stride of each axis from the outermost: one at least, and no more than the tensor has.
+    #[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
+    pub(crate) fn axes(&self) -> &[(usize, isize)] {
+        &self.axes
+    }
+
+    /// Position of the first element.
+    #[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
+    pub(crate) fn offset(&self) -> usize {
+        self.offset
+    }
+
     /// Whether it reads the tensor from its first to its last element.
     pub(crate) fn is_flat(&self) -> bool {
         self.offset == 0 && matches!(self.axes[..], [(_, 1)])

@@ -1,23 +1,31 @@
-//! The WGSL kernels: which source and entry point each has. Arithmetic that matters for speed is register-blocked;
+//! The WGSL kernels: which text and entry point each has. Arithmetic that matters for speed is register-blocked;
 //! nothing uses shared memory or barriers, which software adapters run very slowly.
 
+use std::rc::Rc;
+
+use shoal_graph::{DType, Reduction};
+
 /// A kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Kernel {
+    /// A loop of element-wise operations: its text, after the common part.
+    Elementwise(Rc<str>),
+    Reduce(Reduction, DType),
     MatMul,
     Conv2d,
     Conv2dGradInput,
     Conv2dGradWeight,
-    Relu,
-    ReluGrad,
-    Add,
-    AddBias,
-    Scale,
+    Copy,
     Fill,
-    SumInner,
-    SumRows,
+    Iota,
+    Gather,
+    ScatterAdd,
+    ArgMax,
     MaxPool,
+    MaxPoolPositions,
     MaxPoolGrad,
+    SumPool,
+    SumPoolGrad,
     Softmax,
     SoftmaxGrad,
     CrossEntropy,
@@ -28,27 +36,27 @@ pub(super) enum Kernel {
 pub(super) const WORKGROUP: u64 = 64;
 /// Rows and columns of a register tile.
 pub(super) const TILE: u64 = 4;
-/// Bytes of a kernel's parameters: 16 words, more than the largest kernel has.
-pub(super) const PARAMETER_BYTES: u64 = 64;
-/// Words of a kernel's parameters.
-pub(super) const PARAMETER_WORDS: usize = 16;
-
-const _: () = assert!(PARAMETER_BYTES as usize == 4 * PARAMETER_WORDS);
 
 impl Kernel {
-    pub(super) fn entry(self) -> &'static str {
+    pub(super) fn entry(&self) -> &'static str {
         match self {
-            Kernel::MatMul | Kernel::Conv2d | Kernel::Conv2dGradInput | Kernel::Conv2dGradWeight => "main",
-            Kernel::Relu => "relu",
-            Kernel::ReluGrad => "relu_grad",
-            Kernel::Add => "add",
-            Kernel::AddBias => "add_bias",
-            Kernel::Scale => "scale",
+            Kernel::Elementwise(_)
+            | Kernel::Reduce(..)
+            | Kernel::MatMul
+            | Kernel::Conv2d
+            | Kernel::Conv2dGradInput
+            | Kernel::Conv2dGradWeight
+            | Kernel::Copy
+            | Kernel::ScatterAdd => "main",
             Kernel::Fill => "fill",
-            Kernel::SumInner => "sum_inner",
-            Kernel::SumRows => "sum_rows",
-            Kernel::MaxPool => "forward",
-            Kernel::MaxPoolGrad => "grad",
+            Kernel::Iota => "iota",
+            Kernel::Gather => "gather",
+            Kernel::ArgMax => "arg_max",
+            Kernel::MaxPool => "greatest",
+            Kernel::MaxPoolPositions => "greatest_positions",
+            Kernel::MaxPoolGrad => "greatest_grad",
+            Kernel::SumPool => "sums",
+            Kernel::SumPoolGrad => "sums_grad",
             Kernel::Softmax => "softmax",
             Kernel::SoftmaxGrad => "softmax_grad",
             Kernel::CrossEntropy => "cross_entropy",
@@ -57,18 +65,52 @@ impl Kernel {
     }
 
     /// The whole WGSL text.
-    pub(super) fn source(self) -> String {
-        let own = match self {
-            Kernel::MatMul => include_str!("shaders/matmul.wgsl"),
-            Kernel::Conv2d => include_str!("shaders/conv2d.wgsl"),
-            Kernel::Conv2dGradInput => include_str!("shaders/conv2d_grad_input.wgsl"),
-            Kernel::Conv2dGradWeight => include_str!("shaders/conv2d_grad_weight.wgsl"),
-            Kernel::MaxPool | Kernel::MaxPoolGrad => include_str!("shaders/pool.wgsl"),
-            Kernel::Softmax | Kernel::SoftmaxGrad | Kernel::CrossEntropy | Kernel::CrossEntropyGrad => {
-                include_str!("shaders/rows.wgsl")
+    pub(super) fn source(&self) -> String {
+        let views = include_str!("shaders/views.wgsl");
+        let conv = include_str!("shaders/conv2d_common.wgsl");
+        let own: &[&str] = match self {
+            Kernel::Elementwise(text) => &[views, include_str!("shaders/functions.wgsl"), text],
+            Kernel::Reduce(reduction, dtype) => {
+                let text = include_str!("shaders/reduce.wgsl");
+                let text = text.replace("NUMBER", number(*dtype)).replace("COMBINE", combine(*reduction));
+                return [include_str!("shaders/common.wgsl"), views, &text].concat();
             }
-            _ => include_str!("shaders/elementwise.wgsl"),
+            Kernel::MatMul => &[include_str!("shaders/matmul.wgsl")],
+            Kernel::Conv2d => &[conv, include_str!("shaders/conv2d.wgsl")],
+            Kernel::Conv2dGradInput => &[conv, include_str!("shaders/conv2d_grad_input.wgsl")],
+            Kernel::Conv2dGradWeight => &[conv, include_str!("shaders/conv2d_grad_weight.wgsl")],
+            Kernel::Copy => &[views, include_str!("shaders/copy.wgsl")],
+            Kernel::Fill | Kernel::Iota => &[include_str!("shaders/made.wgsl")],
+            Kernel::Gather | Kernel::ArgMax => &[include_str!("shaders/index.wgsl")],
+            Kernel::ScatterAdd => &[include_str!("shaders/scatter.wgsl")],
+            Kernel::MaxPool
+            | Kernel::MaxPoolPositions
+            | Kernel::MaxPoolGrad
+            | Kernel::SumPool
+            | Kernel::SumPoolGrad => &[include_str!("shaders/pool.wgsl")],
+            Kernel::Softmax | Kernel::SoftmaxGrad | Kernel::CrossEntropy | Kernel::CrossEntropyGrad => {
+                &[include_str!("shaders/rows.wgsl")]
+            }
         };
-        [include_str!("shaders/common.wgsl"), own].concat()
+        [include_str!("shaders/common.wgsl"), &own.concat()].concat()
+    }
+}
+
+/// The WGSL type of an element.
+pub(super) fn number(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 => "f32",
+        DType::I32 => "i32",
+        DType::I8 | DType::U8 => unreachable!("bytes are refused before anything is planned"),
+    }
+}
+
+/// How a reduction continues from `a` with `b`.
+fn combine(reduction: Reduction) -> &'static str {
+    match reduction {
+        Reduction::Sum => "a + b",
+        Reduction::Product => "a * b",
+        Reduction::Max => "select(a, b, b > a)",
+        Reduction::Min => "select(a, b, b < a)",
     }
 }

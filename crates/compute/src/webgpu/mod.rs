@@ -14,12 +14,15 @@ use std::{
 
 use shoal_graph::Graph;
 
-use self::{kernel::Kernel, pool::Pool};
+use self::{kernel::Kernel, plan::Planned, pool::Pool};
 use crate::{
     backend::{Backend, BackendInfo, BackendKind},
     error::ComputeError,
     tensor::Tensors,
 };
+
+/// Pipelines kept at most. A model has some dozens; strangers' graphs must not fill the browser's memory.
+const MAX_PIPELINES: usize = 512;
 
 /// Runs graphs on the browser's GPU. One device, one run at a time.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct WebGpuBackend {
     adapter: String,
     is_fallback: bool,
     pipelines: HashMap<Kernel, wgpu::ComputePipeline>,
+    /// What ran last: most runs repeat it.
+    planned: Option<Planned>,
     pool: Pool,
     /// Kept between runs and absent during one, so that a run dropped half-way leaves no mapped buffer behind.
     staging: Option<wgpu::Buffer>,
@@ -75,6 +80,7 @@ impl WebGpuBackend {
             device,
             queue,
             pipelines: HashMap::new(),
+            planned: None,
             pool: Pool::default(),
             staging: None,
             uniforms: None,
@@ -107,24 +113,33 @@ impl WebGpuBackend {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Compiles a kernel on its first use.
-    fn prepare_pipeline(&mut self, kernel: Kernel) {
-        let device = &self.device;
-        self.pipelines.entry(kernel).or_insert_with(|| {
-            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(kernel.entry()),
-                source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
-            });
-            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(kernel.entry()),
-                layout: None,
-                module: &module,
-                entry_point: Some(kernel.entry()),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                cache: None,
-            })
-        });
+    /// Compiles the kernels that are not compiled yet.
+    fn prepare_pipelines(&mut self, planned: &Planned) {
+        if self.pipelines.len() > MAX_PIPELINES {
+            self.pipelines.clear();
+        }
+        for dispatch in planned.dispatches() {
+            if !self.pipelines.contains_key(&dispatch.kernel) {
+                let pipeline = compile(&self.device, &dispatch.kernel);
+                self.pipelines.insert(dispatch.kernel.clone(), pipeline);
+            }
+        }
     }
+}
+
+fn compile(device: &wgpu::Device, kernel: &Kernel) -> wgpu::ComputePipeline {
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(kernel.entry()),
+        source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
+    });
+    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(kernel.entry()),
+        layout: None,
+        module: &module,
+        entry_point: Some(kernel.entry()),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    })
 }
 
 impl Backend for WebGpuBackend {

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use shoal_graph::{Graph, Op, ValueId, cost::last_uses};
+use shoal_graph::{Graph, ValueId};
 
 use super::{
     WebGpuBackend,
-    kernel::{PARAMETER_BYTES, WORKGROUP},
-    plan::{Dispatch, Operand, Plan, plan},
+    kernel::WORKGROUP,
+    plan::{Dispatch, Operand, Plan, Planned},
     pool::Pooled,
 };
 use crate::{
@@ -20,8 +20,6 @@ use crate::{
 /// Offsets into a uniform buffer are multiples of it on every adapter.
 const UNIFORM_STRIDE: u64 = 256;
 
-const _: () = assert!(PARAMETER_BYTES <= UNIFORM_STRIDE);
-
 /// Values on the GPU.
 type Buffers = Vec<Option<Rc<Pooled>>>;
 
@@ -30,12 +28,23 @@ pub(super) async fn run(backend: &mut WebGpuBackend, graph: &Graph, inputs: Tens
         return Err(ComputeError::DeviceLost { reason });
     }
     let values = bind_inputs(graph, inputs)?;
-    check_labels(graph, &values)?;
-    let plans = graph.nodes().iter().map(|node| plan(graph, node)).collect::<Result<Vec<_>, _>>()?;
+    let planned = match backend.planned.take() {
+        Some(planned) if planned.graph == *graph => planned,
+        _ => {
+            let limit = backend.device.limits().max_storage_buffers_per_shader_stage;
+            Planned::new(graph.clone(), limit as usize)?
+        }
+    };
+    let checked = planned.indices.iter().try_for_each(|indices| indices.check(&values));
+    if let Err(error) = checked {
+        backend.planned = Some(planned);
+        return Err(error);
+    }
 
     let memory = backend.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let validation = backend.device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let submitted = submit(backend, graph, &values, &plans);
+    let submitted = submit(backend, &planned, &values);
+    backend.planned = Some(planned);
     let (validation, memory) = (validation.pop(), memory.pop());
     let (staging, mapped) = submitted?;
 
@@ -65,17 +74,15 @@ type Mapped = oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
 /// Records and submits everything; returns the staging buffer and the promise that it is readable.
 fn submit(
     backend: &mut WebGpuBackend,
-    graph: &Graph,
+    planned: &Planned,
     values: &[Option<Tensor>],
-    plans: &[Plan],
 ) -> Result<(wgpu::Buffer, Mapped), ComputeError> {
-    for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
-        backend.prepare_pipeline(dispatch.kernel);
-    }
-    let uniforms = write_uniforms(backend, plans);
-    let mut buffers = upload(backend, values)?;
+    let graph = &planned.graph;
+    backend.prepare_pipelines(planned);
+    let uniforms = write_uniforms(backend, planned);
+    let mut buffers = upload(backend, planned, values)?;
     let mut encoder = backend.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("shoal") });
-    encode(backend, graph, plans, &uniforms, &mut buffers, &mut encoder)?;
+    encode(backend, planned, &uniforms, &mut buffers, &mut encoder)?;
     backend.uniforms = Some(uniforms);
 
     let total: u64 = graph.outputs().iter().map(|(_, value)| graph.value_type(*value).bytes()).sum();
@@ -120,13 +127,13 @@ fn reuse(device: &wgpu::Device, old: Option<wgpu::Buffer>, bytes: u64, usage: wg
     }
 }
 
-/// All parameters of all dispatches, one aligned slot each, written at once.
-fn write_uniforms(backend: &mut WebGpuBackend, plans: &[Plan]) -> wgpu::Buffer {
+/// All parameters of all dispatches, each aligned, written at once.
+fn write_uniforms(backend: &mut WebGpuBackend, planned: &Planned) -> wgpu::Buffer {
     let mut bytes = Vec::new();
-    for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
+    for dispatch in planned.dispatches() {
         let start = bytes.len();
         bytes.extend(dispatch.parameters.iter().flat_map(|word| word.to_le_bytes()));
-        bytes.resize(start + UNIFORM_STRIDE as usize, 0);
+        bytes.resize(start + uniform_bytes(dispatch) as usize, 0);
     }
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let buffer = reuse(&backend.device, backend.uniforms.take(), bytes.len() as u64, usage);
@@ -136,91 +143,96 @@ fn write_uniforms(backend: &mut WebGpuBackend, plans: &[Plan]) -> wgpu::Buffer {
     buffer
 }
 
-fn upload(backend: &mut WebGpuBackend, values: &[Option<Tensor>]) -> Result<Buffers, ComputeError> {
+/// Bytes of a dispatch's parameters with what aligns the next.
+fn uniform_bytes(dispatch: &Dispatch) -> u64 {
+    (dispatch.parameters.len() as u64 * 4).next_multiple_of(UNIFORM_STRIDE)
+}
+
+/// Puts inputs and constants on the GPU.
+fn upload(backend: &mut WebGpuBackend, planned: &Planned, values: &[Option<Tensor>]) -> Result<Buffers, ComputeError> {
     let mut buffers = vec![None; values.len()];
-    for (slot, tensor) in buffers.iter_mut().zip(values) {
-        let Some(tensor) = tensor else { continue };
-        let bytes: Vec<u8> = match tensor.data() {
-            Data::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Data::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        };
+    let mut put = |value: usize, bytes: &[u8]| -> Result<(), ComputeError> {
         let pooled = backend.pool.take(&backend.device, bytes.len() as u64)?;
-        backend.queue.write_buffer(&pooled.buffer, 0, &bytes);
-        *slot = Some(pooled);
+        backend.queue.write_buffer(&pooled.buffer, 0, bytes);
+        buffers[value] = Some(pooled);
+        Ok(())
+    };
+    for (value, tensor) in values.iter().enumerate() {
+        if let Some(tensor) = tensor {
+            put(value, &tensor.data().to_bytes())?;
+        }
+    }
+    for (value, bytes) in &planned.constants {
+        put(value.index(), bytes)?;
     }
     Ok(buffers)
 }
 
 fn encode(
     backend: &mut WebGpuBackend,
-    graph: &Graph,
-    plans: &[Plan],
+    planned: &Planned,
     uniforms: &wgpu::Buffer,
     buffers: &mut Buffers,
     encoder: &mut wgpu::CommandEncoder,
 ) -> Result<(), ComputeError> {
-    let last = last_uses(graph.types().len(), graph.nodes(), graph.outputs());
     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-    let mut slot = 0;
-    for (index, (node, plan)) in graph.nodes().iter().zip(plans).enumerate() {
-        if let Op::Reshape { .. } = node.op {
-            buffers[node.outputs[0].index()] = buffers[node.inputs[0].index()].clone();
-        } else {
-            let made = node.outputs[0];
-            let bytes = graph.value_type(made).bytes();
-            buffers[made.index()] = Some(backend.pool.take(&backend.device, bytes)?);
-        }
-        let scratch = match plan.scratch_elements {
-            0 => None,
-            elements => Some(backend.pool.take(&backend.device, elements * 4)?),
-        };
+    let mut offset = 0;
+    for plan in &planned.plans {
+        let scratch = make(backend, &planned.graph, plan, buffers)?;
         for dispatch in &plan.dispatches {
-            let group = bind(backend, dispatch, uniforms, slot, |operand| match operand {
-                Operand::Value(value) => (buffer(buffers, value), graph.value_type(value).bytes()),
-                Operand::Scratch => {
-                    let scratch = scratch.as_ref().expect("a plan that uses scratch says how much");
-                    (&scratch.buffer, plan.scratch_elements * 4)
-                }
+            let group = bind(backend, dispatch, (uniforms, offset), |operand| match operand {
+                Operand::Value(value) => (buffer(buffers, value), planned.graph.value_type(value).bytes()),
+                Operand::Scratch(index) => (&scratch[index].buffer, plan.scratch[index] * 4),
             });
             pass.set_pipeline(&backend.pipelines[&dispatch.kernel]);
             pass.set_bind_group(0, &group, &[]);
             let (x, y) = workgroups(backend, dispatch.invocations);
             pass.dispatch_workgroups(x, y, 1);
             backend.dispatches += 1;
-            slot += 1;
+            offset += uniform_bytes(dispatch);
         }
-        if let Some(scratch) = scratch {
-            backend.pool.give(scratch);
-        }
-        for value in node.inputs.iter().chain(&node.outputs) {
-            if last[value.index()] == index
-                && let Some(buffer) = buffers[value.index()].take()
-            {
-                backend.pool.give(buffer);
-            }
+        let dead = plan.dead.iter().filter_map(|value| buffers[value.index()].take());
+        for buffer in scratch.into_iter().chain(dead) {
+            backend.pool.give(buffer);
         }
     }
     Ok(())
+}
+
+/// Takes buffers for what a step makes, and returns those of its temporaries.
+fn make(
+    backend: &mut WebGpuBackend,
+    graph: &Graph,
+    plan: &Plan,
+    buffers: &mut Buffers,
+) -> Result<Vec<Rc<Pooled>>, ComputeError> {
+    if let Some((from, to)) = plan.same {
+        buffers[to.index()] = buffers[from.index()].clone();
+    }
+    for value in &plan.made {
+        let bytes = graph.value_type(*value).bytes();
+        buffers[value.index()] = Some(backend.pool.take(&backend.device, bytes)?);
+    }
+    plan.scratch.iter().map(|elements| backend.pool.take(&backend.device, elements * 4)).collect()
 }
 
 fn buffer(buffers: &Buffers, value: ValueId) -> &wgpu::Buffer {
     &buffers[value.index()].as_ref().expect("a value lives until its last use").buffer
 }
 
-/// The bind group of a dispatch: 0 its parameters, 1 its result, 2 and on its operands.
+/// The bind group of a dispatch: 0 its parameters, from 1 on its results, then its operands.
 fn bind<'a>(
     backend: &WebGpuBackend,
     dispatch: &Dispatch,
-    uniforms: &wgpu::Buffer,
-    slot: u64,
+    (uniforms, offset): (&wgpu::Buffer, u64),
     resolve: impl Fn(Operand) -> (&'a wgpu::Buffer, u64),
 ) -> wgpu::BindGroup {
     let binding = |buffer, offset, bytes: u64| {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) })
     };
-    let parameters = binding(uniforms, slot * UNIFORM_STRIDE, PARAMETER_BYTES);
-    let storage = std::iter::once(dispatch.result).chain(dispatch.operands.iter().copied()).map(|operand| {
-        let (buffer, bytes) = resolve(operand);
+    let parameters = binding(uniforms, offset, (dispatch.parameters.len() as u64 * 4).next_multiple_of(16));
+    let storage = dispatch.results.iter().chain(&dispatch.operands).map(|operand| {
+        let (buffer, bytes) = resolve(*operand);
         binding(buffer, 0, bytes)
     });
     let entries: Vec<wgpu::BindGroupEntry<'_>> = std::iter::once(parameters)
@@ -244,34 +256,16 @@ fn workgroups(backend: &WebGpuBackend, invocations: u64) -> (u32, u32) {
     (x as u32, groups.div_ceil(x) as u32)
 }
 
-/// Checks the labels before they index anything on the GPU.
-fn check_labels(graph: &Graph, values: &[Option<Tensor>]) -> Result<(), ComputeError> {
-    for node in graph.nodes() {
-        if !matches!(node.op, Op::SoftmaxCrossEntropy | Op::SoftmaxCrossEntropyGrad) {
-            continue;
-        }
-        let classes = graph.value_type(node.inputs[0]).shape[1] as usize;
-        let labels = values[node.inputs[1].index()].as_ref().and_then(Tensor::as_i32);
-        // No operation makes integers, so labels are always an input.
-        for (sample, label) in labels.expect("labels are an i32 input").iter().enumerate() {
-            if !usize::try_from(*label).is_ok_and(|label| label < classes) {
-                return Err(ComputeError::LabelOutOfRange { label: *label, sample, classes });
-            }
-        }
-    }
-    Ok(())
-}
-
 /// The outputs from the mapped staging buffer, one after another.
 fn read_outputs(graph: &Graph, staging: &wgpu::Buffer) -> Tensors {
     let total: u64 = graph.outputs().iter().map(|(_, value)| graph.value_type(*value).bytes()).sum();
     let view = staging.get_mapped_range(0..total);
-    let mut words = view.as_chunks::<4>().0.iter();
-    let mut outputs = Tensors::new();
-    for (name, value) in graph.outputs() {
+    let mut rest = &view[..];
+    let outputs = graph.outputs().iter().map(|(name, value)| {
         let tensor_type = graph.value_type(*value);
-        let data = words.by_ref().take(tensor_type.elements() as usize).map(|word| f32::from_le_bytes(*word)).collect();
-        outputs.insert(name.clone(), Tensor::f32(tensor_type.shape.clone(), data));
-    }
-    outputs
+        let (bytes, others) = rest.split_at(tensor_type.bytes() as usize);
+        rest = others;
+        (name.clone(), Tensor::new(tensor_type.shape.clone(), Data::from_bytes(tensor_type.dtype, bytes)))
+    });
+    outputs.collect()
 }

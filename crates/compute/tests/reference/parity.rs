@@ -10,6 +10,9 @@ use super::{
     random_inputs, run, to_reals,
 };
 
+/// Graphs of the suite.
+pub const GRAPHS: usize = DIFFERENTIABLE.len() + LARGE.len() + 5;
+
 /// Runs everything that a gradient unit may contain and returns how many graphs that were.
 ///
 /// # Panics
@@ -17,9 +20,10 @@ use super::{
 pub async fn check<B: Backend>(backend: &mut B) -> usize {
     let operations = DIFFERENTIABLE.iter().chain(LARGE).map(|(name, build)| (*name, with_gradients(*build), 3));
     let nets = [1, 24, 33].map(|batch| ("net", programs::gradient(&vectors::model(), batch).unwrap(), 10));
+    let step = ("training step", programs::training_step(&vectors::model(), 4).unwrap(), 10);
     let inference = ("inference", programs::inference(&vectors::model(), 9).unwrap(), 10);
     let mut graphs = 0;
-    for (name, graph, classes) in operations.chain(nets).chain([inference]) {
+    for (name, graph, classes) in operations.chain(nets).chain([step, inference]) {
         check_graph(backend, name, &graph, classes).await;
         graphs += 1;
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Appends the gradient of `loss` to the graph and returns one gradient for each of `with_respect_to`, in its order
-/// and of its shape; zeros for a value that the loss does not depend on.
+/// and of its shape; zeros for a value that the loss does not depend on, which no integer is.
 ///
 /// # Errors
 /// [`GraphError::LossNotScalar`]; [`GraphError::NotDifferentiable`] where an operation without derivative (a gradient
@@ -57,7 +57,7 @@ pub fn gradients(
 fn depends_on(builder: &GraphBuilder, nodes: &[Node], sources: &[ValueId]) -> Vec<bool> {
     let mut depends = vec![false; builder.values()];
     for source in sources {
-        depends[source.index()] = true;
+        depends[source.index()] = builder.value_type(*source).dtype == DType::F32;
     }
     for node in nodes {
         let is_float = builder.value_type(node.output).dtype == DType::F32;

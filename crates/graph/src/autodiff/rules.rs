@@ -43,7 +43,9 @@ pub(super) fn operand_gradient(
         Op::Broadcast { .. } => sum_to(b, dy, &shape)?,
         Op::Slice { starts, steps, .. } => slice_gradient(b, starts, steps, &shape, dy)?,
         Op::Pad { low, interior, .. } => {
-            let steps = interior.iter().map(|between| (between + 1) as i32).collect();
+            // A single element has no neighbour, and what lies between could be beyond the limits.
+            let step = |(dim, between): (&u32, &u32)| if *dim == 1 { 1 } else { (between + 1) as i32 };
+            let steps = shape.iter().zip(interior).map(step).collect();
             b.apply(Op::Slice { starts: low.clone(), steps, shape }, &[dy])?
         }
         Op::Concat { axis } => {
@@ -263,15 +265,17 @@ fn reduce_gradient(
     for axis in axes {
         kept[*axis as usize] = 1;
     }
-    let (y, dy) = (b.reshape(y, &kept)?, b.reshape(dy, &kept)?);
+    let dy = b.reshape(dy, &kept)?;
     match reduction {
         Reduction::Sum => b.broadcast(dy, &shape),
         Reduction::Product => {
+            let y = b.reshape(y, &kept)?;
             let product = b.mul(dy, y)?;
             b.div(product, x)
         }
         // Equals share the gradient.
         Reduction::Max | Reduction::Min => {
+            let y = b.reshape(y, &kept)?;
             let is_it = b.binary(Binary::Equal, x, y)?;
             let is_it = b.cast(is_it, DType::F32)?;
             let count = b.reduce(Reduction::Sum, is_it, axes)?;

@@ -170,7 +170,7 @@ impl Op {
             }
             (Op::ScatterAdd { axis, size }, [updates, indices]) => {
                 let at = *axis as usize;
-                if updates.get(at..at + indices.len()) != Some(*indices) {
+                if updates.get(at..at.saturating_add(indices.len())) != Some(*indices) {
                     return Err(mismatch("the updates do not have the indices' shape at the axis"));
                 }
                 Ok([&updates[..at], &[*size], &updates[at + indices.len()..]].concat())

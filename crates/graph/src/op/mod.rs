@@ -1,5 +1,5 @@
 //! The closed set of operations. Each is primitive: what layers, losses and optimisers are made of is composed from
-//! them ([`crate::nn`]), so that a backend, the gradient and an importer have each one thing to know once.
+//! them (`compose.rs`), so that a backend, the gradient and an importer have each one thing to know once.
 //! Semantics and order of arithmetic are in `docs/exact.md`; this module knows types and shapes.
 
 mod elementwise;

@@ -1,15 +1,15 @@
-// c [m, n] = a [m, k] · b [k, n], both with any strides. One invocation computes a register tile of 4 × 4.
+// c [batch, m, n] = a [batch, m, k] · b [batch, k, n], the matrices with any strides. One invocation computes a register tile of 4 × 4.
 
-struct Params { m: u32, n: u32, k: u32, a_row: u32, a_column: u32, b_row: u32, b_column: u32 }
+struct Params { m: u32, n: u32, k: u32, a_row: u32, a_column: u32, b_row: u32, b_column: u32, batch: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> c: array<f32>;
 @group(0) @binding(2) var<storage, read> a: array<f32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 
-fn store(row: u32, column: u32, values: vec4<f32>) {
+fn store(first: u32, row: u32, column: u32, values: vec4<f32>) {
     if row >= p.m { return; }
-    let at = row * p.n + column;
+    let at = first + row * p.n + column;
     c[at] = values.x;
     if column + 1u < p.n { c[at + 1u] = values.y; }
     if column + 2u < p.n { c[at + 2u] = values.z; }
@@ -24,12 +24,14 @@ fn main(
 ) {
     let tile = flat(workgroup, workgroups, local);
     let tiles = (p.n + 3u) / 4u;
-    let row = (tile / tiles) * 4u;
+    let tiles_high = (p.m + 3u) / 4u;
+    let matrix = tile / tiles / tiles_high;
+    if matrix >= p.batch { return; }
+    let row = (tile / tiles % tiles_high) * 4u;
     let column = (tile % tiles) * 4u;
-    if row >= p.m { return; }
     // Beyond the edge the last row or column is computed again and not stored.
-    let rows = min(vec4(row, row + 1u, row + 2u, row + 3u), vec4(p.m - 1u)) * p.a_row;
-    let columns = min(vec4(column, column + 1u, column + 2u, column + 3u), vec4(p.n - 1u)) * p.b_column;
+    let rows = min(vec4(row, row + 1u, row + 2u, row + 3u), vec4(p.m - 1u)) * p.a_row + matrix * p.m * p.k;
+    let columns = min(vec4(column, column + 1u, column + 2u, column + 3u), vec4(p.n - 1u)) * p.b_column + matrix * p.k * p.n;
     var s0 = vec4<f32>();
     var s1 = vec4<f32>();
     var s2 = vec4<f32>();
@@ -43,8 +45,9 @@ fn main(
         s2 += a[at_a.z] * values;
         s3 += a[at_a.w] * values;
     }
-    store(row, column, s0);
-    store(row + 1u, column, s1);
-    store(row + 2u, column, s2);
-    store(row + 3u, column, s3);
+    let first = matrix * p.m * p.n;
+    store(first, row, column, s0);
+    store(first, row + 1u, column, s1);
+    store(first, row + 2u, column, s2);
+    store(first, row + 3u, column, s3);
 }

@@ -45,7 +45,7 @@ fn softmax_grad(
     for (var j = 0u; j < p.width; j++) { result[first + j] = a[first + j] * (b[first + j] - total); }
 }
 
-// One loss a row.
+// The share of each row in the mean loss.
 @compute @workgroup_size(64)
 fn cross_entropy(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -58,7 +58,7 @@ fn cross_entropy(
     let best = greatest(first);
     var total = 0.0;
     for (var j = 0u; j < p.width; j++) { total += exp(a[first + j] - best); }
-    result[row] = log(total) - (a[first + u32(labels[row])] - best);
+    result[row] = (log(total) - (a[first + u32(labels[row])] - best)) / f32(p.rows);
 }
 
 // At the label the gradient is minus the sum of the others, so that a confident row does not cancel.

@@ -1,6 +1,6 @@
 //! How fast the CPU backend is on one core, next to a named peer and to what the core could do at all.
 //!
-//! `cargo xtask bench compute [--json FILE]`. Everything is measured in one run: rounds in which each subject takes its
+//! `cargo xtask bench native_compute [--json FILE]`. Everything is measured in one run: rounds in which each subject takes its
 //! turn, so that a machine that slows down slows all of them, and the median over the rounds. Two peers:
 //!
 //! - the crate `matrixmultiply`, on the same matrices. It asks the processor what it can and uses wide vectors and fused
@@ -13,8 +13,8 @@
 use std::{error::Error, fs, hint::black_box, time::Instant};
 
 use serde_json::json;
-use shoal_compute::{CpuBackend, Tensor, Tensors};
-use shoal_graph::{ConvGeometry, Graph, GraphBuilder, Op, TensorType, programs};
+use shoal_compute::{Executable, Tensor, Tensors};
+use shoal_graph::{Graph, GraphBuilder, Op, TensorType, Window2d, programs};
 use shoal_wire::job::{LayerSpec, ModelSpec};
 
 /// Odd, so that the median is a measurement.
@@ -82,10 +82,12 @@ impl Subject {
 fn ours(name: impl Into<String>, graph: Graph) -> Subject {
     let inputs = inputs(&graph);
     let ops = graph.reference_ops() as f64;
+    let mut executable = Executable::new(graph);
     Subject::new(name, "shoal", ops, move || {
         // A run consumes its inputs, so a copy is part of it, here as in a work unit.
-        let run = CpuBackend.run_now(&graph, inputs.clone());
-        black_box(run.expect("the inputs are those of the graph"));
+        let run = executable.run(inputs.clone());
+        let made = black_box(run.expect("the inputs are those of the graph"));
+        executable.recycle(made);
     })
 }
 
@@ -95,8 +97,8 @@ fn inputs(graph: &Graph) -> Tensors {
         let TensorType { dtype, shape } = graph.value_type(*value);
         let len = shape.iter().map(|dim| *dim as usize).product();
         let tensor = match dtype {
-            shoal_graph::DType::F32 => Tensor::f32(shape.clone(), numbers(len)),
             shoal_graph::DType::I32 => Tensor::i32(shape.clone(), vec![0; len]),
+            _ => Tensor::f32(shape.clone(), numbers(len)),
         };
         (name.clone(), tensor)
     };
@@ -122,14 +124,14 @@ fn product(n: u32) -> Result<Graph, Box<dyn Error>> {
 
 /// The second convolution of the digits net with both its gradients.
 fn convolution() -> Result<Graph, Box<dyn Error>> {
-    let geometry = ConvGeometry { stride: 1, padding: 1 };
+    let (window, groups) = (Window2d::square(1, 1), 1);
     let mut b = GraphBuilder::new();
     let x = b.input("x", TensorType::f32([BATCH, 8, 8, 8]))?;
     let weight = b.input("weight", TensorType::f32([16, 8, 3, 3]))?;
     let dy = b.input("dy", TensorType::f32([BATCH, 16, 8, 8]))?;
-    let y = b.apply_one(Op::Conv2d(geometry), &[x, weight])?;
-    let dx = b.apply_one(Op::Conv2dGradInput { geometry, height: 8, width: 8 }, &[weight, dy])?;
-    let dw = b.apply_one(Op::Conv2dGradWeight { geometry, kernel_height: 3, kernel_width: 3 }, &[x, dy])?;
+    let y = b.apply(Op::Conv2d { window, groups }, &[x, weight])?;
+    let dx = b.apply(Op::Conv2dGradInput { window, groups, height: 8, width: 8 }, &[weight, dy])?;
+    let dw = b.apply(Op::Conv2dGradWeight { window, groups, kernel_height: 3, kernel_width: 3 }, &[x, dy])?;
     for (name, value) in [("y", y), ("dx", dx), ("dw", dw)] {
         b.output(name, value);
     }
@@ -192,7 +194,7 @@ fn file_argument() -> Result<Option<String>, String> {
     match (args.next().as_deref(), args.next(), args.next()) {
         (None, ..) => Ok(None),
         (Some("--json"), Some(file), None) => Ok(Some(file)),
-        _ => Err("usage: bench_compute [--json FILE]".to_owned()),
+        _ => Err("usage: bench_native_compute [--json FILE]".to_owned()),
     }
 }
 

@@ -2,10 +2,11 @@
 //! `tests/vectors/exact/exact-1.json`; natively, in Node and in browsers, [`run_all`] is compared with that one file. All
 //! inputs come from ChaCha8 seeded by the vector's name, so nothing but this code is needed to reproduce them.
 
+mod graphs;
+mod layers;
+
 use prost::Message as _;
-use shoal_graph::{
-    Axis2d, Binary, DType, Graph, GraphBuilder, Literal, Op, Reduction, TensorType, Unary, ValueId, Window2d, programs,
-};
+use shoal_graph::{DType, Graph, TensorType, programs};
 use shoal_wire::{
     ids::BlobId,
     job::{LayerSpec, ModelSpec},
@@ -32,20 +33,11 @@ pub struct VectorResult {
 
 /// Computes every vector.
 pub fn run_all() -> Vec<VectorResult> {
-    let graphs = [
-        ("matmul_k1024", graph(|b| mat_mul(b, [37, 1024], [1024, 29], false, false))),
-        ("matmul_trans_a_k1500", graph(|b| mat_mul(b, [1500, 5], [1500, 33], true, false))),
-        ("matmul_trans_b_k2000", graph(|b| mat_mul(b, [6, 2000], [13, 2000], false, true))),
-        ("conv2d_padded", graph(|b| conv(b, [3, 5, 9, 11], [7, 5, 3, 3], 1, 1))),
-        ("conv2d_strided_k1152", graph(|b| conv(b, [2, 128, 7, 7], [9, 128, 3, 3], 2, 2))),
-        ("max_pool2d_ties", graph(max_pool)),
-        ("softmax_1000", graph(|b| unary(b, Op::Softmax, [4, 1000]))),
-        ("softmax_cross_entropy", graph(cross_entropy)),
-        ("relu_add_scale", graph(elementwise)),
-    ];
+    let graphs = graphs::all();
     let mut results = Vec::new();
     for (name, graph) in &graphs {
         let made = CpuBackend::new().run_now(graph, numbers(name, graph, false)).expect("a vector runs");
+        made.check_finite().expect("the bits of a NaN belong to the machine and are no vector");
         results.push(VectorResult { name, blake3: hex::encode(made.hash()) });
     }
     for (name, of) in [("edge_values_matmul", 0), ("edge_values_conv2d", 3), ("edge_values_elementwise", 8)] {
@@ -135,81 +127,6 @@ pub fn model() -> ModelSpec {
             LayerSpec::Dense { units: 10 },
         ],
     }
-}
-
-fn graph(build: impl FnOnce(&mut GraphBuilder) -> ValueId) -> Graph {
-    let mut builder = GraphBuilder::new();
-    let value = build(&mut builder);
-    builder.output("result", value);
-    builder.finish().expect("a vector's graph is well-formed")
-}
-
-fn input<const N: usize>(b: &mut GraphBuilder, name: &str, shape: [u32; N]) -> ValueId {
-    b.input(name, TensorType::f32(shape)).expect("a vector's shapes are within the limits")
-}
-
-fn apply(b: &mut GraphBuilder, op: Op, inputs: &[ValueId]) -> ValueId {
-    b.apply(op, inputs).expect("a vector's shapes go together")
-}
-
-fn mat_mul(b: &mut GraphBuilder, a: [u32; 2], c: [u32; 2], trans_a: bool, trans_b: bool) -> ValueId {
-    let (left, right) = (input(b, "a", a), input(b, "b", c));
-    apply(b, Op::MatMul { trans_a, trans_b }, &[left, right])
-}
-
-/// A convolution and both its gradients, with its own result as dy, joined so that one output covers all.
-fn conv(b: &mut GraphBuilder, x: [u32; 4], weight: [u32; 4], stride: u32, padding: u32) -> ValueId {
-    let (window, groups) = (Window2d::square(stride, padding), 1);
-    let (image, kernel) = (input(b, "x", x), input(b, "weight", weight));
-    let y = apply(b, Op::Conv2d { window, groups }, &[image, kernel]);
-    let dx = apply(b, Op::Conv2dGradInput { window, groups, height: x[2], width: x[3] }, &[kernel, y]);
-    let op = Op::Conv2dGradWeight { window, groups, kernel_height: weight[2], kernel_width: weight[3] };
-    let dweight = apply(b, op, &[dx, y]);
-    b.output("dx", dx);
-    b.output("dweight", dweight);
-    y
-}
-
-fn unary(b: &mut GraphBuilder, op: Op, shape: [u32; 2]) -> ValueId {
-    let x = input(b, "x", shape);
-    apply(b, op, &[x])
-}
-
-fn max_pool(b: &mut GraphBuilder) -> ValueId {
-    let (x, dy) = (input(b, "x", [2, 3, 7, 9]), input(b, "dy", [2, 3, 3, 4]));
-    // Windows without a positive element are ties of four zeros; dy tells which of them won.
-    let zeroed = apply(b, Op::Unary(Unary::Relu), &[x]);
-    let axis = Axis2d { stride: 2, ..Axis2d::DENSE };
-    let window = Window2d { height: axis, width: axis };
-    let y = apply(b, Op::MaxPool2d { window, kernel_height: 2, kernel_width: 2 }, &[zeroed]);
-    let dx = apply(b, Op::MaxPool2dGrad { window, kernel_height: 2, kernel_width: 2 }, &[zeroed, dy]);
-    b.output("dx", dx);
-    y
-}
-
-fn cross_entropy(b: &mut GraphBuilder) -> ValueId {
-    let logits = input(b, "logits", [33, 21]);
-    let labels = b.input("labels", TensorType::i32([33])).expect("a vector's shapes are within the limits");
-    let factor = apply(b, Op::Constant(Literal::scalar(12.0)), &[]);
-    let sharp = apply(b, Op::Binary(Binary::Mul), &[logits, factor]);
-    let loss = apply(b, Op::SoftmaxCrossEntropy, &[sharp, labels]);
-    let gradient = apply(b, Op::SoftmaxCrossEntropyGrad, &[sharp, labels, loss]);
-    b.output("gradient", gradient);
-    loss
-}
-
-fn elementwise(b: &mut GraphBuilder) -> ValueId {
-    let (x, z, bias) = (input(b, "x", [5, 77]), input(b, "z", [5, 77]), input(b, "bias", [77]));
-    let factor = apply(b, Op::Constant(Literal::scalar(0.333)), &[]);
-    let scaled = apply(b, Op::Binary(Binary::Mul), &[x, factor]);
-    let sum = apply(b, Op::Binary(Binary::Add), &[scaled, z]);
-    let biased = apply(b, Op::Binary(Binary::Add), &[sum, bias]);
-    let zero = apply(b, Op::Constant(Literal::scalar(0.0)), &[]);
-    let is_positive = apply(b, Op::Binary(Binary::Less), &[zero, biased]);
-    let dx = apply(b, Op::Where, &[is_positive, z, zero]);
-    let channels = apply(b, Op::Reduce { reduction: Reduction::Sum, axes: vec![0] }, &[dx]);
-    b.output("channels", channels);
-    apply(b, Op::Unary(Unary::Relu), &[biased])
 }
 
 /// Inputs of a graph from the vector's name: uniform in [−1, 1); with `edges`, every fifth number is −0, a subnormal or

@@ -1,0 +1,203 @@
+//! The graph under construction: applies operations to values, evaluates those whose operands are known, and gives the
+//! others ids in the graph when something reads them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
+
+use shoal_graph::{DType, GraphBuilder, Literal, Op, TensorType, ValueId};
+
+use super::{
+    fold,
+    value::{Kind, Known, MAX_RECIPE_DEPTH, Origin, Value},
+};
+use crate::{
+    element::Element,
+    error::NodeError,
+    limits::{MAX_FOLDING, MAX_INLINED_BYTES, MAX_INLINED_TOTAL_BYTES},
+    tensor::{Data, Stored, Tensor, Weight},
+};
+
+pub(super) type Made = Result<Value, NodeError>;
+
+pub(crate) struct Lowering<'a> {
+    pub(super) builder: GraphBuilder,
+    pub(super) stored: &'a BTreeMap<String, Stored>,
+    pub(super) weights: Vec<(String, Weight)>,
+    weight_ids: HashMap<String, ValueId>,
+    /// 8-bit values by the i32 value that they were cast to.
+    narrow: HashMap<ValueId, ValueId>,
+    literals: HashMap<(TensorType, Vec<u8>), ValueId>,
+    known_ids: HashMap<*const Known, (Rc<Known>, ValueId)>,
+    folded: usize,
+    inlined_bytes: usize,
+}
+
+impl<'a> Lowering<'a> {
+    pub(super) fn new(stored: &'a BTreeMap<String, Stored>) -> Self {
+        Self {
+            builder: GraphBuilder::new(),
+            stored,
+            weights: Vec::new(),
+            weight_ids: HashMap::new(),
+            narrow: HashMap::new(),
+            literals: HashMap::new(),
+            known_ids: HashMap::new(),
+            folded: 0,
+            inlined_bytes: 0,
+        }
+    }
+
+    /// Applies an operation; the result has the given ONNX type.
+    pub(super) fn emit(&mut self, op: Op, inputs: &[&Value], element: Element) -> Made {
+        if let Some(value) = self.fold(&op, inputs, element) {
+            return Ok(value);
+        }
+        let ids = inputs.iter().map(|value| self.id(value)).collect::<Result<Vec<_>, _>>()?;
+        self.apply(op, &ids, element)
+    }
+
+    /// Applies an operation to values of the graph, without evaluating it.
+    pub(super) fn apply(&mut self, op: Op, ids: &[ValueId], element: Element) -> Made {
+        let id = self.builder.apply(op, ids)?;
+        Ok(self.made(id, element))
+    }
+
+    pub(super) fn made(&self, id: ValueId, element: Element) -> Value {
+        Value { element, shape: self.builder.shape(id).to_vec(), kind: Kind::Made(id) }
+    }
+
+    fn fold(&mut self, op: &Op, inputs: &[&Value], element: Element) -> Option<Value> {
+        let read: u64 = inputs.iter().map(|value| value.elements()).sum();
+        if !inputs.iter().all(|value| value.data().is_some()) || self.folded.saturating_add(read as usize) > MAX_FOLDING
+        {
+            return None;
+        }
+        let (shape, data) = fold::evaluate(op, inputs, element)?;
+        self.folded += read as usize + data.len();
+        let depth = 1 + inputs.iter().map(|value| value.depth()).max().unwrap_or(0);
+        let is_large = data.len() * 4 > MAX_INLINED_BYTES;
+        let origin = if is_large && depth <= MAX_RECIPE_DEPTH {
+            Origin::Recipe { op: op.clone(), inputs: inputs.iter().map(|value| (*value).clone()).collect(), depth }
+        } else {
+            Origin::None
+        };
+        Some(Value::known(Tensor { element, shape, data }, origin))
+    }
+
+    /// The value in the graph: f32, or i32 for integers of any width.
+    pub(super) fn id(&mut self, value: &Value) -> Result<ValueId, NodeError> {
+        match &value.kind {
+            Kind::Made(id) => Ok(*id),
+            Kind::Weight(name) => self.weight(name),
+            Kind::Known(known) => {
+                if let Some((_, id)) = self.known_ids.get(&Rc::as_ptr(known))
+                    && self.builder.shape(*id) == value.shape
+                {
+                    return Ok(*id);
+                }
+                let id = self.place(value, known)?;
+                self.known_ids.insert(Rc::as_ptr(known), (known.clone(), id));
+                Ok(id)
+            }
+        }
+    }
+
+    /// The value in the graph as 8-bit integers, where it is of such a type.
+    pub(super) fn narrow_id(&mut self, value: &Value) -> Result<ValueId, NodeError> {
+        let id = self.id(value)?;
+        if let Some(narrow) = self.narrow.get(&id) {
+            return Ok(*narrow);
+        }
+        Ok(self.builder.apply(Op::Cast { to: value.element.stored() }, &[id])?)
+    }
+
+    /// Adds an input of the graph.
+    pub(super) fn input(&mut self, name: &str, element: Element, shape: Vec<u32>) -> Result<ValueId, NodeError> {
+        let id = self.builder.input(name, TensorType::new(element.stored(), shape))?;
+        self.widen(id)
+    }
+
+    fn widen(&mut self, id: ValueId) -> Result<ValueId, NodeError> {
+        if !matches!(self.builder.value_type(id).dtype, DType::U8 | DType::I8) {
+            return Ok(id);
+        }
+        let wide = self.builder.apply(Op::Cast { to: DType::I32 }, &[id])?;
+        self.narrow.insert(wide, id);
+        Ok(wide)
+    }
+
+    fn weight(&mut self, name: &str) -> Result<ValueId, NodeError> {
+        if let Some(id) = self.weight_ids.get(name) {
+            return Ok(*id);
+        }
+        let stored = self.stored.get(name).expect("a weight is named after its initialiser");
+        let id = self.new_weight(name.to_owned(), stored.weight()?)?;
+        self.weight_ids.insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    fn new_weight(&mut self, name: String, weight: Weight) -> Result<ValueId, NodeError> {
+        let id = self.builder.input(&name, weight.tensor_type.clone())?;
+        self.weights.push((name, weight));
+        self.widen(id)
+    }
+
+    /// Makes a known value part of the graph.
+    fn place(&mut self, value: &Value, known: &Known) -> Result<ValueId, NodeError> {
+        if value.elements() > 16
+            && let Some(uniform) = value.uniform()
+        {
+            let scalar = self.id(&Value::scalar(value.element, uniform))?;
+            return Ok(self.builder.broadcast(scalar, &value.shape)?);
+        }
+        let size = value.elements() as usize * 4;
+        if size > MAX_INLINED_BYTES || self.inlined_bytes + size > MAX_INLINED_TOTAL_BYTES {
+            match &known.origin {
+                Origin::Weight(name) => return self.weight(name),
+                Origin::Recipe { op, inputs, .. } => {
+                    let ids = inputs.iter().map(|input| self.id(input)).collect::<Result<Vec<_>, _>>()?;
+                    return Ok(self.builder.apply(op.clone(), &ids)?);
+                }
+                Origin::None => {}
+            }
+        }
+        let dtype = if value.element.is_float() { DType::F32 } else { DType::I32 };
+        let tensor_type = TensorType::new(dtype, value.shape.clone());
+        let bytes = Tensor { element: value.element, shape: value.shape.clone(), data: known.data.clone() }.bytes()?;
+        if size > MAX_INLINED_BYTES || self.inlined_bytes + size > MAX_INLINED_TOTAL_BYTES {
+            tensor_type.check()?;
+            let name = self.free_name();
+            return self.new_weight(name, Weight { tensor_type, bytes: bytes.into() });
+        }
+        let key = (tensor_type, bytes);
+        if let Some(id) = self.literals.get(&key) {
+            return Ok(*id);
+        }
+        let literal = Literal::from_bytes(key.0.clone(), key.1.clone());
+        let id = self.builder.apply(Op::Constant(literal), &[])?;
+        self.inlined_bytes += size;
+        self.literals.insert(key, id);
+        Ok(id)
+    }
+
+    /// A name for a constant of the model that is too large for the graph.
+    fn free_name(&self) -> String {
+        let taken = |name: &String| {
+            self.stored.contains_key(name) || self.builder.inputs().iter().any(|(input, _)| input == name)
+        };
+        (0..).map(|n| format!("constant.{n}")).find(|name| !taken(name)).expect("there are more numbers than names")
+    }
+
+    /// Elements that are known, or become so because an initialiser holds them.
+    pub(super) fn known(&self, value: &Value) -> Option<Data> {
+        match &value.kind {
+            Kind::Known(known) => Some(known.data.clone()),
+            Kind::Weight(name) if value.elements() <= crate::limits::MAX_FOLDED_ELEMENTS as u64 => {
+                self.stored.get(&**name).map(|stored| stored.decode().data)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/** Nothing: what every worker costs. */
+postMessage(null);
