@@ -37,7 +37,6 @@ pub(crate) struct Conv {
 
 /// What is done to an output element before it is stored, with the bits of separate passes.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the planner does not give a convolution its bias yet"))]
 pub(crate) enum Epilogue<'a> {
     Nothing,
     /// Plus the bias of its channel.
