@@ -2,8 +2,10 @@
 //! the same vector level, in the same run. Every round gives each subject a turn, so that a machine that slows down slows
 //! all of them; the median over the rounds counts. Nothing is asserted: the figures belong to the machine.
 //!
-//! Natively: `cargo run --release -p shoal-compute --example kernel_rates [FILTER] [--json FILE]`. In Node: build the same
-//! example for `wasm32-unknown-unknown`, then `node crates/compute/examples/kernel_rates.mjs MODULE [FILTER] [--json FILE]`.
+//! Natively: `cargo run --release -p shoal-compute --example kernel_rates [FILTER] [--json FILE]`. For WebAssembly it needs
+//! no crate: `rustc --edition 2024 --target wasm32-unknown-unknown -Copt-level=3 -Cpanic=abort -Ctarget-feature=+simd128
+//! crates/compute/examples/kernel_rates.rs -o kernel_rates.wasm`, with the compiler that `cargo xtask setup` names, then
+//! `node crates/compute/examples/kernel_rates.mjs kernel_rates.wasm [FILTER] [--json FILE]`.
 //! The kernels are compiled into the example as they stand, because the crate does not show them.
 #![allow(dead_code, reason = "the kernels have callers that are not here")]
 #![allow(unsafe_code, reason = "the limits run at a chosen level, and JavaScript calls by C names")]
