@@ -3,6 +3,7 @@
 
 mod attention;
 mod buffers;
+mod convolution;
 pub(crate) mod fuse;
 pub(crate) mod fused;
 mod held;
@@ -81,6 +82,7 @@ impl Executable {
                 }
                 Step::Fused(fused) => fused.run(&mut values, &mut self.buffers),
                 Step::Attention(attention) => attention.run(&self.graph, &mut values, &mut self.buffers),
+                Step::Convolution(convolution) => convolution.run(&self.graph, &mut values, &mut self.buffers),
             }
             for value in dead {
                 if let Some(data) = values[value.index()].take().and_then(Rc::into_inner) {

@@ -259,7 +259,7 @@ fn indexed(shape: &[u32], axis: u32) -> Indexed {
     Indexed { extent: shape[axis] as usize, inner: shape[axis + 1..].iter().map(|dim| *dim as usize).product() }
 }
 
-fn conv(window: &Window2d, groups: u32, image: &[u32], weight: &[u32], out: &[u32]) -> Conv {
+pub(super) fn conv(window: &Window2d, groups: u32, image: &[u32], weight: &[u32], out: &[u32]) -> Conv {
     let size = |dim: u32| dim as usize;
     Conv {
         samples: size(image[0]),
