@@ -60,7 +60,12 @@ fn matches(graph: &Graph, fused: &Fused, readers: &[Readers]) -> Option<Convolut
         let is_conv = matches!(graph.nodes()[conv].op, Op::Conv2d { .. });
         let is_bias = graph.value_type(bias).shape == [*channels, 1, 1];
         let is_inner = readers[image.index()].are_within(fused) && readers[image.index()].is_one_node();
-        (is_conv && is_bias && is_inner && fused.is_chain(image)).then_some(Convolution { conv, bias, with_relu, makes })
+        (is_conv && is_bias && is_inner && fused.is_chain(image)).then_some(Convolution {
+            conv,
+            bias,
+            with_relu,
+            makes,
+        })
     })
 }
 
