@@ -20,7 +20,7 @@ use crate::{
 
 /// A convolution with what follows it.
 #[derive(Debug)]
-pub(super) struct Convolution {
+pub(crate) struct Convolution {
     /// Its node.
     conv: usize,
     bias: ValueId,
