@@ -86,6 +86,14 @@ impl GraphBuilder {
         self.mul(x, c)
     }
 
+    /// Truth values as f32, or f32 as integers rounded towards zero.
+    pub fn cast(&mut self, x: ValueId, to: DType) -> Made {
+        if self.value_type(x).dtype == to {
+            return Ok(x);
+        }
+        self.apply(Op::Cast { to }, &[x])
+    }
+
     /// a where the condition is not 0, else b.
     pub fn select(&mut self, condition: ValueId, a: ValueId, b: ValueId) -> Made {
         self.apply(Op::Where, &[condition, a, b])
@@ -361,14 +369,6 @@ impl GraphBuilder {
         let last = self.last_axis(product);
         let rows = self.reduce(Reduction::Sum, product, &[last])?;
         self.mean_of_all(rows)
-    }
-
-    /// Truth values as f32, or f32 as integers rounded towards zero.
-    pub fn cast(&mut self, x: ValueId, to: DType) -> Made {
-        if self.value_type(x).dtype == to {
-            return Ok(x);
-        }
-        self.apply(Op::Cast { to }, &[x])
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     error::GraphError,
     graph::{Node, ValueId},
     limits::MAX_MEMORY_BYTES,
-    op::{Binary, Op, Reduction, TensorType, elements},
+    op::{Axis2d, Binary, Op, Reduction, TensorType, Window2d, elements},
 };
 
 /// Reference operations an element of a function that is a polynomial or more.
@@ -129,20 +129,43 @@ pub fn product_depth(node: &Node, types: &[TensorType]) -> u64 {
     }
 }
 
-/// Scratch bytes of a node beyond fixed sizes: packed operands of products, which are at most the operands once more, and for a
-/// convolution the unfolded image of one sample.
+/// Scratch bytes of a node beyond fixed sizes. A convolution counts the greater of the unfolded image of one sample and of
+/// what its kernels hold: padded planes, however far apart windows and padding push them, and the weights in another order.
 fn scratch_bytes(node: &Node, types: &[TensorType]) -> u64 {
     let input = |i: usize| types[node.inputs[i].index()].shape.as_slice();
     let made = types[node.output.index()].shape.as_slice();
-    let elements = match &node.op {
-        Op::Conv2d { .. } => elements(&input(1)[1..]).saturating_mul(elements(&made[2..])),
-        Op::Conv2dGradInput { .. } => {
-            product_depth(node, types).saturating_mul(elements(&made[2..])).saturating_add(elements(input(0)))
+    let (unfolded, held) = match &node.op {
+        Op::Conv2d { window, .. } => {
+            let weight = input(1);
+            let plane = padded_plane(*window, [weight[2], weight[3]], [made[2], made[3]]);
+            let unfolded = elements(&weight[1..]).saturating_mul(elements(&made[2..]));
+            (unfolded, plane.saturating_add(elements(weight)))
         }
-        Op::Conv2dGradWeight { .. } => elements(&made[1..]).saturating_mul(elements(&input(1)[2..])),
-        _ => 0,
+        Op::Conv2dGradInput { window, .. } => {
+            let weight = input(0);
+            let plane = u64::from(made[2])
+                .saturating_add(window.height.extent(weight[2]))
+                .saturating_mul(u64::from(made[3]).saturating_add(window.width.extent(weight[3])));
+            let unfolded = product_depth(node, types).saturating_mul(elements(&made[2..]));
+            (unfolded.saturating_add(elements(weight)), plane.saturating_add(elements(weight).saturating_mul(2)))
+        }
+        Op::Conv2dGradWeight { window, .. } => {
+            let dy = input(1);
+            let plane = padded_plane(*window, [made[2], made[3]], [dy[2], dy[3]]);
+            let unfolded = elements(&made[1..]).saturating_mul(elements(&dy[2..]));
+            (unfolded, plane.saturating_mul(u64::from(made[1])).saturating_add(elements(made)))
+        }
+        _ => (0, 0),
     };
-    elements.saturating_mul(4)
+    unfolded.max(held).saturating_mul(4)
+}
+
+/// Elements of one plane of an image with the padding that its windows reach, a column for each phase of the stride.
+fn padded_plane(window: Window2d, kernel: [u32; 2], out: [u32; 2]) -> u64 {
+    let along = |axis: Axis2d, kernel: u32, out: u32| {
+        u64::from(out).saturating_mul(u64::from(axis.stride)).saturating_add(axis.extent(kernel))
+    };
+    along(window.height, kernel[0], out[0]).saturating_mul(along(window.width, kernel[1], out[1]))
 }
 
 /// Position of the last node that reads each value; values that leave the graph are read at the end.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
-use shoal_graph::{Graph, GraphBuilder, Op, Reduction, TensorType, Unary, Window2d, programs};
+use shoal_graph::{Axis2d, Graph, GraphBuilder, Op, Reduction, TensorType, Unary, Window2d, programs};
 use shoal_wire::job::{LayerSpec, ModelSpec};
 
 fn one_op(op: Op, shapes: &[&[u32]]) -> Graph {
@@ -61,6 +61,14 @@ fn peak_memory_counts_live_values_and_scratch() {
     // x, weight, y and the unfolded image of one sample.
     let conv = one_op(Op::Conv2d { window: Window2d::square(1, 1), groups: 1 }, &[&[2, 3, 8, 8], &[4, 3, 3, 3]]);
     assert_eq!(conv.peak_memory_bytes(), 4 * (384 + 108 + 512 + 27 * 64));
+    // Padding and steps that push windows apart: planes are held with them, though image and result are tiny.
+    let axis = Axis2d { stride: 4096, dilation: 1, low: 4096, high: 4096 };
+    let window = Window2d { height: axis, width: axis };
+    let far = one_op(Op::Conv2d { window, groups: 1 }, &[&[1, 1, 1, 1], &[1, 1, 1, 1]]);
+    assert!(far.peak_memory_bytes() > 4 * 8193 * 8193, "{}", far.peak_memory_bytes());
+    let op = Op::Conv2dGradWeight { window, groups: 1, kernel_height: 1, kernel_width: 1 };
+    let far = one_op(op, &[&[1, 5, 1, 1], &[1, 1, 3, 3]]);
+    assert!(far.peak_memory_bytes() > 5 * 4 * 8193 * 8193, "{}", far.peak_memory_bytes());
     // A chain frees what is read for the last time: never more than two at once.
     let mut b = GraphBuilder::new();
     let mut x = b.input("x", TensorType::f32([100])).unwrap();

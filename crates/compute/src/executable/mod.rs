@@ -20,6 +20,9 @@ use crate::{
     tensor::{Data, Tensor, Tensors},
 };
 
+/// Registers of a loop and blocks of scores, which a graph's peak does not count because they do not grow with it.
+const FIXED_BYTES: u64 = 1 << 20;
+
 /// A graph with its plan and its memory.
 pub struct Executable {
     graph: Graph,
@@ -45,7 +48,8 @@ impl Executable {
         let steps = fuse::steps(&graph);
         let dead = dead_after(&graph, &steps);
         let held = Held::new(&graph);
-        Self { graph, steps, dead, held, buffers: Buffers::default() }
+        let buffers = Buffers::within(graph.peak_memory_bytes() + FIXED_BYTES);
+        Self { graph, steps, dead, held, buffers }
     }
 
     /// Keeps inputs for all runs from now on, such as weights: they are not given to [`Self::run`] any more, and products
@@ -68,6 +72,8 @@ impl Executable {
     /// Tensors that do not fit the graph, labels and indices out of range.
     pub fn run(&mut self, inputs: Tensors) -> Result<Tensors, ComputeError> {
         let mut values = self.held.bind(&self.graph, inputs)?;
+        let inputs = self.graph.inputs().iter().map(|(_, value)| self.graph.value_type(*value).bytes());
+        self.buffers.begin(inputs.sum());
         for (step, dead) in self.steps.iter().zip(&self.dead) {
             match step {
                 Step::Node(index) => {

@@ -134,19 +134,22 @@ pub(crate) fn transposed(shape: &[u32], axes: &[u32]) -> View {
     View::new(&extents, &strides, 0)
 }
 
-/// The view of x that a slice reads.
+/// The view of x that a slice reads. The step of an axis with one element may be any number, and is never taken.
 pub(crate) fn sliced(shape: &[u32], starts: &[u32], steps: &[i32], out: &[u32]) -> View {
     let own = row_major(shape);
-    let strides: Vec<isize> = own.iter().zip(steps).map(|(stride, step)| stride * *step as isize).collect();
+    let strides: Vec<isize> = own.iter().zip(steps).map(|(stride, step)| stride.wrapping_mul(*step as isize)).collect();
     let offset = own.iter().zip(starts).map(|(stride, start)| stride.unsigned_abs() * *start as usize).sum();
     View::new(out, &strides, offset)
 }
 
-/// The view of the padded tensor that x is written to.
+/// The view of the padded tensor that x is written to. The gap of an axis with one element may be any number.
 pub(crate) fn padded(shape: &[u32], low: &[u32], interior: &[u32], out: &[u32]) -> View {
     let own = row_major(out);
-    let strides: Vec<isize> =
-        own.iter().zip(interior).map(|(stride, between)| stride * (*between as isize + 1)).collect();
+    let strides: Vec<isize> = own
+        .iter()
+        .zip(interior)
+        .map(|(stride, between)| stride.wrapping_mul((*between as isize).wrapping_add(1)))
+        .collect();
     let offset = own.iter().zip(low).map(|(stride, low)| stride.unsigned_abs() * *low as usize).sum();
     View::new(shape, &strides, offset)
 }
