@@ -4,7 +4,7 @@
  */
 import type { Page } from 'puppeteer-core';
 import type { SubjectName } from './browser/protocol.ts';
-import type { Chromium } from './chromium.ts';
+import type { Chromium } from '../chromium.ts';
 import type { Report } from './report.ts';
 import type { Site } from './site.ts';
 import { EMPTY, STARTS } from './subjects.ts';

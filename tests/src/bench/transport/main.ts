@@ -11,7 +11,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Turn } from './browser/protocol.ts';
-import { Chromium } from './chromium.ts';
+import { Chromium } from '../chromium.ts';
 import { DIRECT, ProxiedPath, type Path } from './path.ts';
 import { Peer } from './peer.ts';
 import { GOAL, Report } from './report.ts';
@@ -52,7 +52,7 @@ async function main(): Promise<number> {
   const websocket = new Peer(program, ['websocket']);
   const libp2p = new Peer(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'libp2p-listener.ts')]);
   const proxied = [ProxiedPath.home(program), ProxiedPath.long(program)];
-  const browser = await Chromium.start(site.origin);
+  const browser = await Chromium.start({ origin: site.origin, ready: 'bench' });
   const [page, other] = [await browser.page(), await browser.page()];
   const [webrtc, fallback] = await ofKinds(relay);
   const addresses = { webrtc, fallback, websocket: await websocket.address(), libp2p: await libp2p.address() };
