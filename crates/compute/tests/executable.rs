@@ -2,31 +2,24 @@
 
 use shoal_compute::{ComputeError, Data, Executable, Tensor, Tensors};
 use shoal_graph::{Binary, DType, Graph, GraphBuilder, Op, Reduction, TensorType, Unary, ValueId, Window2d};
+use shoal_reference::Numbers;
 
-struct Numbers(u64);
+fn below(numbers: &mut Numbers, n: usize) -> usize {
+    numbers.whole(0, n as u32 - 1) as usize
+}
 
-impl Numbers {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as u32
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        self.next() as usize % n
-    }
-
-    fn tensor(&mut self, tensor_type: &TensorType) -> Tensor {
-        let len = tensor_type.elements() as usize;
-        let data = match tensor_type.dtype {
-            DType::I32 => Data::I32((0..len).map(|_| self.below(5) as i32 - 2).collect()),
-            _ => Data::F32((0..len).map(|_| self.next() as f32 / 1e9 - 1.0).collect()),
+/// Floats in [−1, 1), integers from −2 to 2.
+fn inputs(numbers: &mut Numbers, graph: &Graph) -> Tensors {
+    let made = graph.inputs().iter().map(|(name, value)| {
+        let TensorType { dtype, shape } = graph.value_type(*value).clone();
+        let len = graph.value_type(*value).elements() as usize;
+        let data = match dtype {
+            DType::I32 => Data::I32((0..len).map(|_| below(numbers, 5) as i32 - 2).collect()),
+            _ => Data::F32((0..len).map(|_| numbers.real() as f32).collect()),
         };
-        Tensor::new(tensor_type.shape.clone(), data)
-    }
-
-    fn inputs(&mut self, graph: &Graph) -> Tensors {
-        graph.inputs().iter().map(|(name, value)| (name.clone(), self.tensor(graph.value_type(*value)))).collect()
-    }
+        (name.clone(), Tensor::new(shape, data))
+    });
+    made.collect()
 }
 
 /// A random graph of operations that are fused and some that are not, over a few shapes that broadcast.
@@ -41,16 +34,16 @@ fn random(numbers: &mut Numbers) -> (GraphBuilder, Vec<ValueId>) {
         })
         .collect();
     while values.len() < 40 {
-        let pick = |numbers: &mut Numbers| values[numbers.below(values.len())];
+        let pick = |numbers: &mut Numbers| values[below(numbers, values.len())];
         let (x, y, z) = (pick(numbers), pick(numbers), pick(numbers));
         let rank = b.shape(x).len();
-        let made = match numbers.below(10) {
-            0..=4 => b.apply(Op::Binary(Binary::ALL[numbers.below(13)]), &[x, y]),
-            5 => b.apply(Op::Unary([Unary::Neg, Unary::Abs, Unary::Relu, Unary::Sqrt][numbers.below(4)]), &[x]),
+        let made = match below(numbers, 10) {
+            0..=4 => b.apply(Op::Binary(Binary::ALL[below(numbers, 13)]), &[x, y]),
+            5 => b.apply(Op::Unary([Unary::Neg, Unary::Abs, Unary::Relu, Unary::Sqrt][below(numbers, 4)]), &[x]),
             6 => b.apply(Op::Where, &[x, y, z]),
             7 => b.apply(Op::Broadcast { shape: vec![3, 5, 70] }, &[x]),
             8 if rank > 0 => {
-                b.apply(Op::Reduce { reduction: Reduction::Sum, axes: vec![numbers.below(rank) as u32] }, &[x])
+                b.apply(Op::Reduce { reduction: Reduction::Sum, axes: vec![below(numbers, rank) as u32] }, &[x])
             }
             _ => {
                 let shape = b.shape(x).iter().rev().copied().collect();
@@ -89,7 +82,7 @@ fn constants_of_a_loop_stay_from_block_to_block() {
         made.get("y").and_then(Tensor::as_f32).unwrap().to_vec()
     };
     let mut numbers = Numbers(7);
-    let mut floats = |len: u32| -> Vec<f32> { (0..len).map(|_| numbers.next() as f32 / 1e9 - 1.0).collect() };
+    let mut floats = |len: u32| -> Vec<f32> { (0..len).map(|_| numbers.real() as f32).collect() };
     let (x, bias) = (floats(3 * WIDTH), floats(WIDTH));
     let one_by_one: Vec<f32> = x.chunks(WIDTH as usize).flat_map(|row| rows(1, row.to_vec(), bias.clone())).collect();
     assert_eq!(rows(3, x, bias), one_by_one);
@@ -109,7 +102,7 @@ fn what_is_fused_makes_what_single_operations_make() {
         b.output("last", values[last]);
         b.output("again", values[last]);
         let (few, all) = (b.finish().unwrap(), all.finish().unwrap());
-        let inputs = numbers.inputs(&few);
+        let inputs = inputs(&mut numbers, &few);
         let expected = single_steps(&all, &inputs);
         let everything = Executable::new(all).run(inputs.clone()).unwrap();
         for (i, expected) in expected.iter().enumerate() {
@@ -165,7 +158,7 @@ fn attention_by_blocks_of_rows_makes_what_whole_matrices_make() {
     for (rows, keys, is_causal) in [(1, 1, false), (1, 700, true), (70, 70, true), (130, 257, false), (33, 1500, true)]
     {
         let graph = attention(rows, keys, is_causal);
-        let inputs = Numbers(7).inputs(&graph);
+        let inputs = inputs(&mut Numbers(7), &graph);
         let mut executable = Executable::new(graph.clone());
         assert!(format!("{executable:?}").contains("Attention"), "{rows} × {keys}: the pattern is found");
         let expected = single_steps(&graph, &inputs).remove(0);
@@ -186,7 +179,7 @@ fn a_convolution_with_its_bias_makes_what_both_make() {
         let y = if with_relu { b.unary(Unary::Relu, y).unwrap() } else { y };
         b.output("y", y);
         let graph = b.finish().unwrap();
-        let inputs = Numbers(9).inputs(&graph);
+        let inputs = inputs(&mut Numbers(9), &graph);
         let mut executable = Executable::new(graph.clone());
         assert!(format!("{executable:?}").contains("Convolution"), "the pair is found");
         let made = executable.run(inputs.clone()).unwrap();
@@ -214,7 +207,7 @@ fn numbers_outlive_the_first_block() {
     let y = b.mul(x, tanh).unwrap();
     b.output("y", y);
     let graph = b.finish().unwrap();
-    let given = Numbers(3).inputs(&graph);
+    let given = inputs(&mut Numbers(3), &graph);
     let expected = single_steps(&graph, &given);
     let made = Executable::new(graph).run(given).unwrap();
     assert_eq!(made.get("y"), Some(&expected[0]));
@@ -226,7 +219,7 @@ fn held_weights_change_no_bit_and_may_be_replaced() {
     let mut numbers = Numbers(1);
     let mut executable = Executable::new(graph.clone());
     for _ in 0..3 {
-        let mut inputs = numbers.inputs(&graph);
+        let mut inputs = inputs(&mut numbers, &graph);
         let expected = Executable::new(graph.clone()).run(inputs.clone()).unwrap();
         let mut weights = Tensors::new();
         for name in ["weight", "bias"] {
@@ -247,7 +240,7 @@ fn held_tensors_must_fit() {
     assert!(matches!(executable.hold(one("b", [33])), Err(ComputeError::UnknownTensor { .. })));
     executable.hold(one("bias", [33])).unwrap();
     // What is held is not given as well.
-    let mut inputs = Numbers(2).inputs(executable.graph());
+    let mut inputs = inputs(&mut Numbers(2), executable.graph());
     assert!(matches!(executable.run(inputs.clone()), Err(ComputeError::UnknownTensor { .. })));
     inputs.remove("bias");
     executable.run(inputs).unwrap();
