@@ -66,14 +66,16 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(50), future).await.expect("in time")
 }
 
-/// Reads one byte of each stream.
+/// Reads each stream to its end: one byte. A stream that is dropped before its end is reset, which its writer may hear while
+/// it closes.
 async fn names(incoming: &mut IncomingStreams, count: u8) -> Vec<u8> {
     let mut names = Vec::new();
     for _ in 0..count {
         let (_, mut stream) = incoming.next().await.unwrap();
-        let mut name = [0];
-        stream.read_exact(&mut name).await.unwrap();
-        names.push(name[0]);
+        let mut name = Vec::new();
+        stream.read_to_end(&mut name).await.unwrap();
+        assert_eq!(name.len(), 1);
+        names.extend(name);
     }
     names.sort_unstable();
     names
