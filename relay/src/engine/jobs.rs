@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use shoal_mesh::{AcceptedUnit, Input, RoundPlan, UnitPlan};
-use shoal_wire::{api::JobState, ids::JobId, job::{JobDocument, MapSpec}, proto::unit::Program};
+use shoal_wire::{
+    api::JobState,
+    ids::JobId,
+    job::{JobDocument, MapSpec},
+    proto::unit::Program,
+};
 use tokio::sync::oneshot;
 
 use super::{

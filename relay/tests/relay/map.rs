@@ -146,6 +146,8 @@ async fn a_map_job_gives_every_row_once_in_order_whatever_workers_do() {
     assert!(left_behind.message.index < 6);
     assert_eq!(fetched(api, job).await, map.direct());
     assert_eq!(api.get(&format!("/v1/jobs/{job}/model")).await.status(), 404);
+    let metrics = api.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("shoal_relay_map_rows_total 103"), "{metrics}");
     relay.stop().await;
 }
 
