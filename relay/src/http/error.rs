@@ -139,13 +139,13 @@ impl Failure {
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Job(JobError::Malformed(_)) => (StatusCode::BAD_REQUEST, "job_malformed"),
-            Self::Job(JobError::OutOfRange { .. } | JobError::Length { .. }) => {
+            Self::Job(JobError::OutOfRange { .. } | JobError::ShardRows { .. } | JobError::Length { .. }) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "job_out_of_range")
             }
-            Self::Plan(PlanError::Model(_) | PlanError::Parameters(_) | PlanError::NoLogits { .. }) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "model_invalid")
-            }
-            Self::Plan(PlanError::UnitTooLarge { .. } | PlanError::Unit(_)) => {
+            Self::Plan(
+                PlanError::Model(_) | PlanError::Parameters(_) | PlanError::NoLogits { .. } | PlanError::Map { .. },
+            ) => (StatusCode::UNPROCESSABLE_ENTITY, "model_invalid"),
+            Self::Plan(PlanError::UnitTooLarge { .. } | PlanError::OutputTooLarge { .. } | PlanError::Unit(_)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unit_too_large")
             }
             Self::Plan(_) => (StatusCode::UNPROCESSABLE_ENTITY, "data_invalid"),
