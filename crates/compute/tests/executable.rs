@@ -1,7 +1,7 @@
 //! Plans change no bit: whatever is fused, held or used again, a graph makes what its operations make one by one.
 
 use shoal_compute::{ComputeError, Data, Executable, Tensor, Tensors};
-use shoal_graph::{Binary, DType, Graph, GraphBuilder, Op, Reduction, TensorType, Unary, ValueId};
+use shoal_graph::{Binary, DType, Graph, GraphBuilder, Op, Reduction, TensorType, Unary, ValueId, Window2d};
 
 struct Numbers(u64);
 
@@ -162,7 +162,8 @@ fn attention(rows: u32, keys: u32, is_causal: bool) -> Graph {
 
 #[test]
 fn attention_by_blocks_of_rows_makes_what_whole_matrices_make() {
-    for (rows, keys, is_causal) in [(1, 1, false), (1, 700, true), (70, 70, true), (130, 257, false), (33, 1500, true)] {
+    for (rows, keys, is_causal) in [(1, 1, false), (1, 700, true), (70, 70, true), (130, 257, false), (33, 1500, true)]
+    {
         let graph = attention(rows, keys, is_causal);
         let inputs = Numbers(7).inputs(&graph);
         let mut executable = Executable::new(graph.clone());
@@ -172,6 +173,24 @@ fn attention_by_blocks_of_rows_makes_what_whole_matrices_make() {
             let made = executable.run(inputs.clone()).unwrap();
             assert_eq!(bits(made.get("y").unwrap()), bits(&expected), "{rows} × {keys}");
         }
+    }
+}
+
+#[test]
+fn a_convolution_with_its_bias_makes_what_both_make() {
+    for with_relu in [false, true] {
+        let mut b = GraphBuilder::new();
+        let mut input = |name: &str, shape: &[u32]| b.input(name, TensorType::f32(shape)).unwrap();
+        let (x, weight, bias) = (input("x", &[2, 6, 9, 11]), input("weight", &[8, 3, 3, 3]), input("bias", &[8]));
+        let y = b.conv2d(x, weight, Some(bias), Window2d::square(2, 1), 2).unwrap();
+        let y = if with_relu { b.unary(Unary::Relu, y).unwrap() } else { y };
+        b.output("y", y);
+        let graph = b.finish().unwrap();
+        let inputs = Numbers(9).inputs(&graph);
+        let mut executable = Executable::new(graph.clone());
+        assert!(format!("{executable:?}").contains("Convolution"), "the pair is found");
+        let made = executable.run(inputs.clone()).unwrap();
+        assert_eq!(bits(made.get("y").unwrap()), bits(&single_steps(&graph, &inputs)[0]));
     }
 }
 

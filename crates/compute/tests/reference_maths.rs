@@ -1,66 +1,13 @@
-//! Kernels against reference maths in f64, and derivatives against central finite differences of the f64 interpreter:
-//! for every operation and for a whole convolutional net.
+//! Kernels against reference maths in f64. That derivatives are right, `shoal-reference` tests.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 #![cfg(not(target_arch = "wasm32"))]
 
 mod reference;
 
-use reference::{
-    Reals, distance,
-    graphs::{DIFFERENTIABLE, f, with_gradients},
-    random_cases::random_cases,
-    random_inputs, run, to_reals,
-};
-use shoal_compute::{CpuBackend, vectors};
-use shoal_graph::{
-    AdamRates, Axis2d, Graph, GraphBuilder, GraphError, Op, TensorType, ValueId, Window2d, autodiff, programs,
-};
-
-/// Largest relative difference between each gradient output `d{name}` and central differences of the loss in f64.
-fn finite_difference_error(graph: &Graph, inputs: &Reals, gradient_name: impl Fn(&str) -> Option<String>) -> f64 {
-    const STEP: f64 = 1e-6;
-    let made = run(graph, inputs);
-    let mut worst = 0.0f64;
-    for name in inputs.keys() {
-        let Some(gradient_name) = gradient_name(name) else { continue };
-        let expected = &made[&gradient_name];
-        // Every element of small tensors, every few of large ones.
-        let stride = expected.len().div_ceil(60);
-        let (mut estimates, mut exact) = (Vec::new(), Vec::new());
-        for i in (0..expected.len()).step_by(stride) {
-            let loss_at = |offset: f64| {
-                let mut moved = inputs.clone();
-                moved.get_mut(name).unwrap()[i] += offset;
-                run(graph, &moved)["loss"][0]
-            };
-            estimates.push((loss_at(STEP) - loss_at(-STEP)) / (2.0 * STEP));
-            exact.push(expected[i]);
-        }
-        worst = worst.max(distance(&estimates, &exact));
-    }
-    worst
-}
-
-#[test]
-fn every_derivative_agrees_with_finite_differences() {
-    for (name, build) in DIFFERENTIABLE {
-        let graph = with_gradients(*build);
-        let inputs = to_reals(&random_inputs(&graph, 11, 3));
-        let error = finite_difference_error(&graph, &inputs, |input| {
-            (input != "labels" && input != "targets").then(|| format!("d{input}"))
-        });
-        assert!(error < 1e-6, "{name}: gradient is off by {error:e}");
-    }
-}
-
-#[test]
-fn the_gradient_of_a_whole_net_agrees_with_finite_differences() {
-    let graph = programs::gradient(&vectors::model(), 5).unwrap();
-    let inputs = to_reals(&random_inputs(&graph, 5, 10));
-    let error = finite_difference_error(&graph, &inputs, |name| name.starts_with("layer").then(|| name.to_owned()));
-    assert!(error < 1e-5, "gradient is off by {error:e}");
-}
+use reference::{distance, graphs::f, random_cases::random_cases, random_inputs, run, to_reals};
+use shoal_compute::CpuBackend;
+use shoal_graph::{AdamRates, Axis2d, GraphBuilder, GraphError, Op, TensorType, ValueId, Window2d, autodiff};
 
 #[test]
 fn optimisers_follow_their_formulas() {

@@ -32,11 +32,14 @@ impl GraphBuilder {
         Ok(value)
     }
 
-    /// Adds an operation and returns what it makes.
+    /// Adds an operation and returns what it makes. A pad of −0 becomes one of +0, which is all that its bytes can say.
     ///
     /// # Errors
     /// Whatever shape inference refuses, and too many nodes.
-    pub fn apply(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
+    pub fn apply(&mut self, mut op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
+        if let Op::Pad { value, .. } = &mut op {
+            *value += 0.0;
+        }
         check_counts(self.types.len() + 1, self.nodes.len() + 1, 0)?;
         let operands = inputs
             .iter()

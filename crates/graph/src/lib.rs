@@ -15,6 +15,7 @@ mod graph;
 pub mod limits;
 mod op;
 mod optimiser;
+pub mod passes;
 pub mod programs;
 
 pub use builder::GraphBuilder;

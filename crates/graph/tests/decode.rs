@@ -120,6 +120,21 @@ fn every_operation_survives_its_bytes() {
     }
 }
 
+/// The wire leaves a zero out, whatever its sign: a builder must not keep what its bytes do not say.
+#[test]
+fn the_sign_of_a_zero_survives_its_bytes() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", TensorType::f32([1])).unwrap();
+    let y = b.apply(Op::Pad { low: vec![1], high: vec![0], interior: vec![0], value: -0.0 }, &[x]).unwrap();
+    b.output("y", y);
+    let graph = b.finish().unwrap();
+    let sign = |graph: &Graph| match &graph.nodes()[0].op {
+        Op::Pad { value, .. } => value.is_sign_negative(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sign(&graph), sign(&Graph::decode(graph.bytes()).unwrap()));
+}
+
 /// A new field of the schema that no operation here has fails.
 #[test]
 fn every_operation_of_the_schema_is_tested() {

@@ -8,7 +8,7 @@ use crate::runner::Runner;
 use crate::workspace::Workspace;
 
 /// What each crate may depend on. Tests may use anything: dev-dependencies are not looked at.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("shoal-wire", &[]),
     ("shoal-graph", &["shoal-wire"]),
     ("shoal-reference", &["shoal-graph"]),
@@ -19,13 +19,23 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("shoal-ledger", &["shoal-wire"]),
     ("shoal-chain", &["shoal-ledger"]),
     ("shoal-netem", &[]),
+    ("shoal-dataset", &[]),
     ("shoal-bench-compute", &["shoal-graph", "shoal-compute"]),
     ("shoal-transport", &["shoal-wire"]),
     ("shoal-node", &["shoal-wire", "shoal-graph", "shoal-compute", "shoal-mesh", "shoal-transport"]),
     ("shoal-wasm", &["shoal-node", "shoal-wire", "shoal-graph", "shoal-compute", "shoal-transport"]),
     (
         "shoal",
-        &["shoal-node", "shoal-graph", "shoal-compute", "shoal-chain", "shoal-wire", "shoal-transport", "shoal-ledger"],
+        &[
+            "shoal-node",
+            "shoal-graph",
+            "shoal-compute",
+            "shoal-dataset",
+            "shoal-chain",
+            "shoal-wire",
+            "shoal-transport",
+            "shoal-ledger",
+        ],
     ),
     (
         "shoal-relay",

@@ -10,6 +10,7 @@ use shoal_graph::{DType, Graph, Node, Op, ValueId};
 
 use super::{
     attention::{self, Attention},
+    convolution::{self, Convolution},
     fused::Fused,
     planner,
 };
@@ -23,6 +24,8 @@ pub(crate) enum Step {
     Fused(Fused),
     /// Two products and what is between them.
     Attention(Attention),
+    /// A convolution with its bias.
+    Convolution(Convolution),
 }
 
 impl Step {
@@ -35,6 +38,7 @@ impl Step {
             }
             Step::Fused(fused) => fused.values().for_each(f),
             Step::Attention(attention) => attention.values(graph).for_each(f),
+            Step::Convolution(convolution) => convolution.values(graph).for_each(f),
         }
     }
 }
@@ -65,7 +69,8 @@ impl Limits {
 pub(super) fn steps(graph: &Graph) -> Vec<Step> {
     let readers = readers(graph);
     let steps = loops_of(graph, &readers, Limits { nodes: usize::MAX, values: usize::MAX });
-    attention::find(graph, steps, &readers)
+    let steps = attention::find(graph, steps, &readers);
+    convolution::find(graph, steps, &readers)
 }
 
 /// The order in which a graph runs where loops have limits and attention is step by step.

@@ -3,6 +3,7 @@
 
 mod attention;
 mod buffers;
+mod convolution;
 pub(crate) mod fuse;
 pub(crate) mod fused;
 mod held;
@@ -81,6 +82,7 @@ impl Executable {
                 }
                 Step::Fused(fused) => fused.run(&mut values, &mut self.buffers),
                 Step::Attention(attention) => attention.run(&self.graph, &mut values, &mut self.buffers),
+                Step::Convolution(convolution) => convolution.run(&self.graph, &mut values, &mut self.buffers),
             }
             for value in dead {
                 if let Some(data) = values[value.index()].take().and_then(Rc::into_inner) {
@@ -120,7 +122,7 @@ pub(crate) fn bind_inputs(graph: &Graph, inputs: Tensors) -> Result<Vec<Option<T
     bind_inputs_but(graph, inputs, |_| false)
 }
 
-/// The same for the inputs that are not given otherwise.
+/// Checks that the tensors are exactly the inputs that are not given otherwise, and puts each at its value.
 fn bind_inputs_but(
     graph: &Graph,
     mut inputs: Tensors,

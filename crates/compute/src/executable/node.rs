@@ -235,16 +235,16 @@ struct Product {
     k: usize,
 }
 
-/// Between element types of which one is a byte, and between wide ones; numbers beyond a type become its nearest.
+/// Between element types. A float beyond an integer type becomes its nearest; an integer keeps its low bits.
 fn cast(x: &Data, to: DType) -> Data {
     match (x, to) {
         (Data::F32(x), DType::I8) => Data::I8(x.iter().map(|x| *x as i8).collect()),
         (Data::F32(x), DType::U8) => Data::U8(x.iter().map(|x| *x as u8).collect()),
         (Data::F32(x), DType::I32) => Data::I32(x.iter().map(|x| *x as i32).collect()),
-        (Data::I32(x), DType::I8) => Data::I8(x.iter().map(|x| (*x).clamp(-128, 127) as i8).collect()),
-        (Data::I32(x), DType::U8) => Data::U8(x.iter().map(|x| (*x).clamp(0, 255) as u8).collect()),
-        (Data::I8(x), DType::U8) => Data::U8(x.iter().map(|x| (*x).max(0).cast_unsigned()).collect()),
-        (Data::U8(x), DType::I8) => Data::I8(x.iter().map(|x| (*x).min(127).cast_signed()).collect()),
+        (Data::I32(x), DType::I8) => Data::I8(x.iter().map(|x| *x as i8).collect()),
+        (Data::I32(x), DType::U8) => Data::U8(x.iter().map(|x| *x as u8).collect()),
+        (Data::I8(x), DType::U8) => Data::U8(x.iter().map(|x| x.cast_unsigned()).collect()),
+        (Data::U8(x), DType::I8) => Data::I8(x.iter().map(|x| x.cast_signed()).collect()),
         (Data::I32(x), DType::F32) => Data::F32(x.iter().map(|x| *x as f32).collect()),
         (Data::I8(x), DType::F32) => Data::F32(x.iter().map(|x| f32::from(*x)).collect()),
         (Data::U8(x), DType::F32) => Data::F32(x.iter().map(|x| f32::from(*x)).collect()),
@@ -259,7 +259,7 @@ fn indexed(shape: &[u32], axis: u32) -> Indexed {
     Indexed { extent: shape[axis] as usize, inner: shape[axis + 1..].iter().map(|dim| *dim as usize).product() }
 }
 
-fn conv(window: &Window2d, groups: u32, image: &[u32], weight: &[u32], out: &[u32]) -> Conv {
+pub(super) fn conv(window: &Window2d, groups: u32, image: &[u32], weight: &[u32], out: &[u32]) -> Conv {
     let size = |dim: u32| dim as usize;
     Conv {
         samples: size(image[0]),

@@ -83,7 +83,8 @@ pub(super) fn transformer_step() -> Graph {
         let rate = f(b, "rate", &[])?;
         for ((name, parameter), gradient) in parameters(b, &["rate"]).into_iter().zip(gradient(b, loss, &["rate"])?) {
             // A first step: mean and mean square are nothing yet.
-            let zeros = b.zeros(&b.shape(parameter).to_vec())?;
+            let shape = b.shape(parameter).to_vec();
+            let zeros = b.zeros(&shape)?;
             let next = b.adam(parameter, zeros, zeros, gradient, rate, AdamRates::default())?;
             b.output(name, next.parameter);
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use shoal_compute::{Data, Tensor, Tensors};
 use shoal_graph::{Axis2d, Binary, DType, Graph, GraphBuilder, Op, Reduction, TensorType, Unary, ValueId, Window2d};
 
-use super::{Numbers, random_inputs_within};
+use super::{Numbers, random_inputs_within, whole};
 
 /// One operation as a graph whose output is named `made`.
 pub struct RandomCase {
@@ -79,7 +79,7 @@ struct Draw(Numbers);
 
 impl Draw {
     fn between(&mut self, least: u32, most: u32) -> u32 {
-        self.0.within(&(least as i32..most as i32 + 1)) as u32
+        whole(&mut self.0, &(least as i32..most as i32 + 1)) as u32
     }
 
     fn one_of<T: Copy>(&mut self, all: &[T]) -> T {

@@ -62,7 +62,7 @@ pub(super) fn range(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     let number = |index| Ok::<_, NodeError>(call.numbers(low, index)?.first().copied().unwrap_or(0.0));
     let (start, limit, delta) = (number(0)?, number(1)?, number(2)?);
     let count = ((limit - start) / delta).ceil().max(0.0);
-    if !(count <= MAX_FOLDED_ELEMENTS as f64) {
+    if count.is_nan() || count > MAX_FOLDED_ELEMENTS as f64 {
         let (found, limit) = (count as u64, MAX_FOLDED_ELEMENTS as u64);
         return Err(NodeError::TooLarge { what: "elements of a range", found, limit });
     }
@@ -120,7 +120,7 @@ pub(super) fn one_hot(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     let last = shape.remove(shape.len() - 1);
     shape.insert(at, last);
     let indices = low.cast(indices, Element::I64)?;
-    let indices = low.from_start(&indices, depth as u32)?;
+    let indices = low.counted_from_start(&indices, depth as u32)?;
     let indices = low.reshape(&indices, &shape)?;
     let mut places = vec![1; shape.len()];
     places[at] = depth as u32;
@@ -132,7 +132,7 @@ pub(super) fn one_hot(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
 
 impl Lowering<'_> {
     /// Indices that may count from the end, counted from the start.
-    pub(super) fn from_start(&mut self, indices: &Value, dim: u32) -> Made {
+    pub(super) fn counted_from_start(&mut self, indices: &Value, dim: u32) -> Made {
         if indices.integers().is_some_and(|values| values.iter().all(|index| *index >= 0)) {
             return Ok(indices.clone());
         }

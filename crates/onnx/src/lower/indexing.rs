@@ -13,7 +13,7 @@ use crate::{element::Element, error::NodeError, tensor::elements};
 pub(super) fn gather(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     let (x, indices) = (call.input(0)?, call.input(1)?);
     let at = call.axis(0, x)?;
-    let indices = low.from_start(indices, x.shape[at])?;
+    let indices = low.counted_from_start(indices, x.shape[at])?;
     one(low.gather(x, &indices, at))
 }
 
@@ -71,7 +71,7 @@ impl Lowering<'_> {
         if indices.rank() != x.rank() || !(0..x.rank()).all(fits) {
             return Err(call.shapes(1, x.shape.iter().map(|n| i64::from(*n)), "indices reach beyond it"));
         }
-        let indices = self.from_start(indices, x.shape[at])?;
+        let indices = self.counted_from_start(indices, x.shape[at])?;
         let stride = |axis: usize| elements(&x.shape[axis + 1..]) as f64;
         let mut places = self.scale(&indices, stride(at))?;
         for axis in (0..x.rank()).filter(|axis| *axis != at && indices.shape[*axis] > 1) {
@@ -105,7 +105,7 @@ impl Lowering<'_> {
         for axis in 0..*length as usize {
             let one = self.slice(indices, places_shape.len(), axis as u32, 1, 1)?;
             let one = self.reshape(&one, places_shape)?;
-            let one = self.from_start(&one, x.shape[batch + axis])?;
+            let one = self.counted_from_start(&one, x.shape[batch + axis])?;
             let one = self.scale(&one, stride(batch + axis))?;
             places = self.add(&places, &one)?;
         }

@@ -54,13 +54,13 @@ pub(super) fn slice(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     for (((start, end), one), step) in starts.into_iter().zip(ends).zip(given).zip(steps) {
         let at = axis(one, &x.shape)?;
         let dim = i64::from(x.shape[at]);
-        let from_start = |place: i64| if place < 0 { place.saturating_add(dim) } else { place };
+        let counted_from_start = |place: i64| if place < 0 { place.saturating_add(dim) } else { place };
         // A step beyond the dimension takes one element.
         let step = step.clamp(-dim - 1, dim + 1);
         let (start, end) = match step {
             0 => return Err(call.shapes(0, [0], "a step of zero")),
-            1.. => (from_start(start).clamp(0, dim), from_start(end).clamp(0, dim)),
-            _ => (from_start(start).clamp(-1, dim - 1), from_start(end).clamp(-1, dim - 1)),
+            1.. => (counted_from_start(start).clamp(0, dim), counted_from_start(end).clamp(0, dim)),
+            _ => (counted_from_start(start).clamp(-1, dim - 1), counted_from_start(end).clamp(-1, dim - 1)),
         };
         let span = if step > 0 { end - start } else { start - end };
         let length = (span.max(0) as u64).div_ceil(step.unsigned_abs()) as u32;

@@ -3,6 +3,9 @@ import { median, medianInterval } from '../../statistics.ts';
 
 const OURS = 'shoal';
 
+/** What products are held against besides their peers, by their unit. */
+const LIMITS: Readonly<Record<string, string>> = { 'GFLOP/s': 'limit mul+add', 'GOP/s': 'limit dot_i16x8' };
+
 interface Row {
   readonly name: string;
   readonly subject: string;
@@ -72,15 +75,16 @@ export class Report {
   /** Of ours to each peer, over the rounds that both have. */
   #ratios(row: Row): Ratio[] {
     if (row.subject !== OURS) return [];
-    return this.#rows
-      .filter((other) => other.name === row.name && other.subject !== OURS)
-      .map((other) => {
-        const paired = [...row.values].flatMap(([round, value]) => {
-          const theirs = other.values.get(round);
-          return theirs === undefined ? [] : [value / theirs];
-        });
-        return { peer: other.subject, ratio: median(paired), interval: medianInterval(paired) };
+    const peers = this.#rows.filter((other) => other.name === row.name && other.subject !== OURS);
+    const limits = this.#rows.filter((other) => other.name === LIMITS[row.unit]);
+    return [...peers, ...limits].map((other) => {
+      const paired = [...row.values].flatMap(([round, value]) => {
+        const theirs = other.values.get(round);
+        return theirs === undefined ? [] : [value / theirs];
       });
+      const peer = peers.includes(other) ? other.subject : other.name;
+      return { peer, ratio: median(paired), interval: medianInterval(paired) };
+    });
   }
 }
 

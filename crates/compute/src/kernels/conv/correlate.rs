@@ -143,10 +143,6 @@ impl FloatKernel for Block<'_> {
     unsafe fn run<V: Floats>(self) {
         // SAFETY: the caller's promise.
         unsafe {
-            if self.shape.rows == 1 {
-                self.panel::<V, 1, 4>(0);
-                return;
-            }
             for (row, rows, _) in Panels::rows(self.shape.rows).iter() {
                 match rows {
                     4 => self.panel::<V, 4, 2>(row),
@@ -180,27 +176,25 @@ impl Block<'_> {
         let out = self.out.as_ptr().cast_mut().wrapping_add(row * store.row_len);
         let unused = Slot { b: self.planes.as_ptr(), c: out, width: 0 };
         let mut slots = [unused; N];
-        let mut filled = 0;
-        for y in 0..height {
-            let line = y * self.shape.row_step * self.shape.planes.pitch();
-            for x in (0..width).step_by(V::COUNT) {
-                slots[filled] = Slot {
-                    b: self.planes[line + x..].as_ptr(),
-                    c: out.wrapping_add(y * width + x),
-                    width: V::COUNT.min(width - x),
-                };
-                filled += 1;
-                if filled == N {
-                    // SAFETY: the caller's promise.
-                    unsafe { tile.run::<V, R, N>(&slots, &store) };
-                    slots = [unused; N];
-                    filled = 0;
-                }
+        let (mut x, mut line, mut c) = (0, self.planes, out);
+        let vectors = height * width.div_ceil(V::COUNT);
+        // Slots after the last position store nothing.
+        for i in 0..vectors.next_multiple_of(N) {
+            slots[i % N] = if i < vectors {
+                Slot { b: line[x..].as_ptr(), c: c.wrapping_add(x), width: V::COUNT.min(width - x) }
+            } else {
+                unused
+            };
+            x += V::COUNT;
+            if x >= width {
+                x = 0;
+                line = line.get(self.shape.row_step * self.shape.planes.pitch()..).unwrap_or_default();
+                c = c.wrapping_add(width);
             }
-        }
-        if filled > 0 {
-            // SAFETY: the caller's promise.
-            unsafe { tile.run::<V, R, N>(&slots, &store) };
+            if i % N == N - 1 {
+                // SAFETY: the caller's promise.
+                unsafe { tile.run::<V, R, N>(&slots, &store) };
+            }
         }
     }
 }

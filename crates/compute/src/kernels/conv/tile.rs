@@ -1,6 +1,8 @@
 //! The register tile of a correlation: R rows by N vectors of positions, which may lie anywhere.
 #![allow(unsafe_code, reason = "inner loops run over pointers that the callers have checked as whole blocks")]
 
+use std::mem::MaybeUninit;
+
 use super::super::gemm::lanes::{Floats, MOST_LANES};
 use super::super::gemm::tile::Advance;
 
@@ -40,26 +42,43 @@ impl Tile {
     pub(super) unsafe fn run<V: Floats, const R: usize, const N: usize>(&self, slots: &[Slot; N], store: &Store<R>) {
         // SAFETY: the caller's promise.
         unsafe {
+            let whole = slots.iter().all(|slot| slot.width == V::COUNT);
+            let mut edge = MaybeUninit::<[[[f32; MOST_LANES]; N]; R]>::uninit();
+            let mut c = slots.map(|slot| slot.c);
+            let mut c_row = store.row_len;
+            if !whole {
+                let edge = edge.write([[[0.0; MOST_LANES]; N]; R]).as_mut_ptr().cast::<f32>();
+                if store.continued {
+                    exchange(edge, slots, R, store.row_len, false);
+                }
+                c_row = N * MOST_LANES;
+                for (n, c) in c.iter_mut().enumerate() {
+                    *c = edge.add(n * MOST_LANES);
+                }
+            }
             let zeros = [0.0f32; MOST_LANES];
             let mut sums = [[V::load(zeros.as_ptr()); N]; R];
             if store.continued {
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    for (slot, sum) in slots.iter().zip(sums) {
-                        *sum = load(slot.c.wrapping_add(row * store.row_len), slot.width);
+                    for (c, sum) in c.iter().zip(sums) {
+                        *sum = V::load(c.add(row * c_row));
                     }
                 }
             }
             self.add::<V, R, N>(slots, &mut sums);
             for (row, sums) in sums.into_iter().enumerate() {
-                for (slot, mut sum) in slots.iter().zip(sums) {
+                for (c, mut sum) in c.iter().zip(sums) {
                     if store.biased {
                         sum = sum.plus(V::splat(store.bias.as_ptr().add(row)));
                     }
                     if store.relu {
                         sum = sum.relu();
                     }
-                    save(sum, slot.c.wrapping_add(row * store.row_len), slot.width);
+                    sum.store(c.add(row * c_row));
                 }
+            }
+            if !whole {
+                exchange(c[0], slots, R, store.row_len, true);
             }
         }
     }
@@ -120,36 +139,25 @@ unsafe fn step<V: Floats, const R: usize, const N: usize>(
     }
 }
 
-/// The first `width` elements, then zeros.
+/// Copies the elements that exist between C and the edge buffer, whose rows hold MOST_LANES for each slot: back into C, or
+/// out of it.
 ///
 /// # Safety
-/// They can be read.
-#[inline(always)]
-unsafe fn load<V: Floats>(at: *const f32, width: usize) -> V {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if width == V::COUNT {
-            return V::load(at);
+/// Both reach over `rows` rows of all slots.
+#[inline(never)]
+unsafe fn exchange(edge: *mut f32, slots: &[Slot], rows: usize, row_len: usize, back: bool) {
+    for row in 0..rows {
+        for (n, slot) in slots.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let edge = edge.add((row * slots.len() + n) * MOST_LANES);
+                let c = slot.c.wrapping_add(row * row_len);
+                if back {
+                    edge.copy_to_nonoverlapping(c, slot.width);
+                } else {
+                    c.copy_to_nonoverlapping(edge, slot.width);
+                }
+            }
         }
-        let mut edge = [0.0; MOST_LANES];
-        at.copy_to_nonoverlapping(edge.as_mut_ptr(), width);
-        V::load(edge.as_ptr())
-    }
-}
-
-/// Stores the first `width` elements.
-///
-/// # Safety
-/// They can be written.
-#[inline(always)]
-unsafe fn save<V: Floats>(sum: V, at: *mut f32, width: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if width == V::COUNT {
-            return sum.store(at);
-        }
-        let mut edge = [0.0; MOST_LANES];
-        sum.store(edge.as_mut_ptr());
-        at.copy_from_nonoverlapping(edge.as_ptr(), width);
     }
 }

@@ -82,7 +82,7 @@ impl Planned {
             let plan = match step {
                 Step::Fused(fused) => elementwise::plan(&graph, fused, &numbers),
                 Step::Node(index) => node(&graph, &graph.nodes()[*index])?,
-                Step::Attention(_) => unreachable!("attention is found in the CPU's steps alone"),
+                Step::Attention(_) | Step::Convolution(_) => unreachable!("they are found in the CPU's steps alone"),
             };
             Ok(Plan { dead, ..plan })
         });

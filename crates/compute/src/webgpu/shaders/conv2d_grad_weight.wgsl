@@ -1,5 +1,5 @@
-// Partial dweight [chunks, o, c / groups, kh, kw] from x and dy, each chunk over some of the samples; another kernel adds the
-// chunks. One invocation computes 4 output channels of a group at 4 of their weights.
+// Partial dweight [chunks, o, c / groups, kh, kw] from x and dy, each chunk over some of the samples; another kernel
+// adds the chunks. One invocation computes 4 output channels of a group at 4 of their weights.
 
 @group(0) @binding(1) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;

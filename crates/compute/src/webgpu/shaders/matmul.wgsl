@@ -1,4 +1,5 @@
-// c [batch, m, n] = a [batch, m, k] · b [batch, k, n], the matrices with any strides. One invocation computes a register tile of 4 × 4.
+// c [batch, m, n] = a [batch, m, k] · b [batch, k, n], the matrices with any strides. One invocation computes a
+// register tile of 4 × 4.
 
 struct Params { m: u32, n: u32, k: u32, a_row: u32, a_column: u32, b_row: u32, b_column: u32, batch: u32 }
 
@@ -30,8 +31,10 @@ fn main(
     let row = (tile / tiles % tiles_high) * 4u;
     let column = (tile % tiles) * 4u;
     // Beyond the edge the last row or column is computed again and not stored.
-    let rows = min(vec4(row, row + 1u, row + 2u, row + 3u), vec4(p.m - 1u)) * p.a_row + matrix * p.m * p.k;
-    let columns = min(vec4(column, column + 1u, column + 2u, column + 3u), vec4(p.n - 1u)) * p.b_column + matrix * p.k * p.n;
+    let first_a = matrix * p.m * p.k;
+    let first_b = matrix * p.k * p.n;
+    let rows = first_a + min(vec4(row, row + 1u, row + 2u, row + 3u), vec4(p.m - 1u)) * p.a_row;
+    let columns = first_b + min(vec4(column, column + 1u, column + 2u, column + 3u), vec4(p.n - 1u)) * p.b_column;
     var s0 = vec4<f32>();
     var s1 = vec4<f32>();
     var s2 = vec4<f32>();
