@@ -65,7 +65,8 @@ pub const MAX_LOCAL_STEPS: u32 = 100_000;
 /// Largest mini-batch, samples.
 pub const MAX_BATCH: u32 = 65_536;
 
-/// Most shards of a map job, each a unit: with a document of a hundred bytes a shard, and all of them in the coordinator's memory.
+/// Most shards of a map job, each a unit: the document takes a hundred bytes a shard, and all are in the coordinator's
+/// memory.
 pub const MAX_SHARDS: u32 = 65_536;
 
 /// Most rows of a shard of a map job: what a blob of [`MAX_BLOB_LEN`] holds of a few hundred bytes each.
