@@ -44,6 +44,8 @@ pub struct Metrics {
     pub leases_withdrawn: Counter,
     /// Rounds averaged since the start.
     pub rounds: Counter,
+    /// Rows of accepted shards of map jobs.
+    pub map_rows: Counter,
     /// Reference operations of accepted results.
     pub verified_ops: Counter,
     /// Native time spent on verdicts, seconds.
@@ -65,6 +67,7 @@ impl Metrics {
             leases: Counter::default(),
             leases_withdrawn: Counter::default(),
             rounds: Counter::default(),
+            map_rows: Counter::default(),
             verified_ops: Counter::default(),
             validation_seconds: Counter::default(),
             refusals: Counter::default(),
@@ -77,6 +80,7 @@ impl Metrics {
         r.register("leases", "Leases granted", m.leases.clone());
         r.register("leases_withdrawn", "Leases that ended without a result", m.leases_withdrawn.clone());
         r.register("rounds", "Rounds averaged", m.rounds.clone());
+        r.register("map_rows", "Rows of accepted shards of map jobs", m.map_rows.clone());
         r.register("verified_operations", "Reference operations of accepted results", m.verified_ops.clone());
         r.register_with_unit(
             "validation",

@@ -1,5 +1,6 @@
 //! The end of a round: average what was accepted, measure the model, and store the checkpoint together with the next
-//! round's units. Running it twice for one round gives the same bytes and changes the store once.
+//! round's units. Running it twice for one round gives the same bytes and changes the store once. A map job's only
+//! round averages nothing: its accepted outputs are in the store, and the job is finished.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use shoal_mesh::AcceptedUnit;
 use shoal_wire::{
     api::JobState,
     ids::{BlobId, JobId},
-    job::JobSpec,
+    job::{JobDocument, JobSpec},
 };
 
 use crate::{
@@ -60,7 +61,13 @@ async fn try_finish(
     if row.state != JobState::Running {
         return Ok(RoundOutcome::NotRunning);
     }
-    let spec = crate::engine::parse(&row)?;
+    let spec = match crate::engine::parse(&row)? {
+        JobDocument::Training(spec) => spec,
+        JobDocument::Map(_) => {
+            let finished = context.store.finish_round(&job, round, &row.parameters, None, &[]).await?;
+            return Ok(if finished { RoundOutcome::Finished } else { RoundOutcome::NotRunning });
+        }
+    };
     let shards = context.store.shards(&job).await?;
     let current = blob(context, row.parameters).await?;
     let mut found = Vec::new();

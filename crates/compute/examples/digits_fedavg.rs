@@ -78,7 +78,7 @@ fn unit(graph: &Graph, parameters: &[u8], data: &[u8], round: u32, index: u32, p
         round,
         index,
         class: match program {
-            Program::LocalTraining(_) => Class::Exact,
+            Program::LocalTraining(_) | Program::Map(_) => Class::Exact,
             Program::Gradient(_) => Class::Tolerant,
         } as i32,
         graph: BlobId::of(graph.bytes()).to_vec(),

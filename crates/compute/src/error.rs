@@ -81,6 +81,12 @@ pub enum ComputeError {
         /// Batch size of the unit.
         unit: u32,
     },
+    /// An input or output that a map unit would split into rows is a scalar.
+    #[error("tensor {name:?} is a scalar and has no rows")]
+    NoRows {
+        /// Its name.
+        name: String,
+    },
     /// The unit claims another cost than the graph has.
     #[error("the unit claims {what} of {claimed}, the graph counts {counted}")]
     CostMismatch {

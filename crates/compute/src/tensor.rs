@@ -181,6 +181,28 @@ impl Tensor {
         Self { shape, data }
     }
 
+    /// Tensors of one type one under the other, cut to the given number of rows. None of them is a scalar.
+    pub(crate) fn join_rows(parts: &[&Self], rows: u32) -> Self {
+        fn join<T: Element>(parts: &[&Tensor], len: usize) -> Data {
+            let mut joined = Vec::with_capacity(len);
+            for part in parts {
+                let elements = T::elements(&part.data).expect("all parts have one type");
+                joined.extend_from_slice(&elements[..elements.len().min(len - joined.len())]);
+            }
+            T::data(joined)
+        }
+        let mut shape = parts[0].shape.clone();
+        shape[0] = rows;
+        let len = shape.iter().map(|dim| *dim as usize).product();
+        let data = match parts[0].data.dtype() {
+            DType::F32 => join::<f32>(parts, len),
+            DType::I32 => join::<i32>(parts, len),
+            DType::I8 => join::<i8>(parts, len),
+            DType::U8 => join::<u8>(parts, len),
+        };
+        Self::new(shape, data)
+    }
+
     fn assert_len(&self) {
         let len = self.data.len();
         let expected: usize = self.shape.iter().map(|dim| *dim as usize).product();
@@ -265,6 +287,14 @@ impl Tensors {
             .expect("names and shapes held in memory fit a safetensors header")
     }
 
+    /// Length of [`Self::to_bytes`] of tensors of these types.
+    pub(crate) fn len_of<'a>(types: impl Iterator<Item = (&'a str, TensorType)>) -> u64 {
+        let types: Vec<(&str, Absent)> = types.map(|(name, tensor_type)| (name, Absent::new(&tensor_type))).collect();
+        let data: usize = types.iter().map(|(_, absent)| absent.len).sum();
+        let header = serialize(types, None).expect("names and shapes held in memory fit a safetensors header");
+        (header.len() + data) as u64
+    }
+
     /// BLAKE3 of [`Self::to_bytes`].
     pub fn hash(&self) -> [u8; 32] {
         *blake3::hash(&self.to_bytes()).as_bytes()
@@ -311,6 +341,48 @@ fn read(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Option<Tensor> {
     Some(tensor)
 }
 
+fn stored_dtype(dtype: DType) -> Dtype {
+    match dtype {
+        DType::F32 => Dtype::F32,
+        DType::I32 => Dtype::I32,
+        DType::I8 => Dtype::I8,
+        DType::U8 => Dtype::U8,
+    }
+}
+
+/// A tensor whose data are left out: what is written of it is its part of the header.
+struct Absent {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    len: usize,
+}
+
+impl Absent {
+    fn new(tensor_type: &TensorType) -> Self {
+        let shape: Vec<usize> = tensor_type.shape.iter().map(|dim| *dim as usize).collect();
+        let len = shape.iter().product::<usize>() * tensor_type.dtype.bytes() as usize;
+        Self { dtype: stored_dtype(tensor_type.dtype), shape, len }
+    }
+}
+
+impl View for Absent {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&[])
+    }
+
+    fn data_len(&self) -> usize {
+        self.len
+    }
+}
+
 /// A tensor as the safetensors crate wants to see it.
 struct Stored<'a> {
     shape: Vec<usize>,
@@ -325,12 +397,7 @@ impl<'a> Stored<'a> {
 
 impl View for Stored<'_> {
     fn dtype(&self) -> Dtype {
-        match self.tensor.data {
-            Data::F32(_) => Dtype::F32,
-            Data::I32(_) => Dtype::I32,
-            Data::I8(_) => Dtype::I8,
-            Data::U8(_) => Dtype::U8,
-        }
+        stored_dtype(self.tensor.data.dtype())
     }
 
     fn shape(&self) -> &[usize] {

@@ -5,7 +5,7 @@
 
 use shoal_compute::{
     ComputeError, CpuBackend, Tensor, Tensors, evaluate,
-    program::{Budget, UnitRun, run_unit, run_unit_on_cpu},
+    program::{Budget, MapGraph, UnitRun, run_unit, run_unit_on_cpu, unit_cost},
     seed::{SHUFFLE, permutation, unit_seed},
     tolerance,
     vectors::{self, VectorUnit, vector_unit},
@@ -13,7 +13,7 @@ use shoal_compute::{
 use shoal_graph::{Graph, GraphBuilder, GraphError, TensorType, programs};
 use shoal_wire::{
     ids::BlobId,
-    proto::{Class, Gradient, LocalTraining, Unit, unit::Program},
+    proto::{Class, Gradient, LocalTraining, Map, Unit, unit::Program},
     unit::CheckedUnit,
 };
 
@@ -90,6 +90,65 @@ fn a_gradient_unit_holds_one_gradient_a_parameter() {
     let shapes =
         |tensors: &Tensors| tensors.iter().map(|(n, t)| (n.to_owned(), t.shape().to_vec())).collect::<Vec<_>>();
     assert_eq!(shapes(&output), shapes(&parameters));
+}
+
+#[test]
+fn a_map_unit_is_its_graph_over_all_rows_in_order() {
+    // 40 rows in runs of 16: the last one is filled up with row 39.
+    let unit = vector_unit(Program::Map(Map { batch: 16, rows: 40 }));
+    let output = Tensors::from_bytes(&run(&unit, &PLENTY).unwrap()).unwrap();
+    assert_eq!(output.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["logits"]);
+    let logits = output.get("logits").unwrap();
+    assert_eq!(logits.shape(), [40, 10]);
+
+    // One row at a time gives the same bits.
+    let one = programs::inference(&vectors::model(), 1).unwrap();
+    let data = Tensors::from_bytes(&unit.data).unwrap();
+    let x = data.get("x").unwrap().as_f32().unwrap();
+    for (row, expected) in x.chunks(64).zip(logits.as_f32().unwrap().chunks(10)) {
+        let mut inputs = Tensors::from_bytes(&unit.parameters).unwrap();
+        inputs.insert("x", Tensor::f32([1, 1, 8, 8], row.to_vec()));
+        let made = CpuBackend::new().run_now(&one, inputs).unwrap();
+        assert_eq!(made.get("logits").unwrap().as_f32().unwrap(), expected);
+    }
+}
+
+#[test]
+fn the_length_and_the_cost_of_a_map_unit_are_known_before() {
+    for (batch, rows) in [(16, 40), (40, 40), (64, 40), (1, 40)] {
+        let program = Program::Map(Map { batch, rows });
+        let unit = vector_unit(program);
+        let graph = Graph::decode(&unit.graph).unwrap();
+        let map = MapGraph::new(&graph, &unit.parameters, batch).unwrap();
+        assert_eq!(map.output_len(rows), run(&unit, &PLENTY).unwrap().len() as u64, "batch {batch}");
+        let runs = u64::from(rows.div_ceil(batch));
+        let cost = unit_cost(&program, &graph);
+        assert_eq!(cost.reference_ops, graph.reference_ops() * runs);
+        assert_eq!(cost.memory_bytes, graph.peak_memory_bytes() + 2 * runs * u64::from(batch) * 10 * 4);
+    }
+}
+
+#[test]
+fn a_shard_must_have_the_rows_and_the_inputs_that_are_said() {
+    let unit = vector_unit(Program::Map(Map { batch: 16, rows: 40 }));
+    let fewer = changed(&unit, |message| {
+        message.program = Some(Program::Map(Map { batch: 16, rows: 39 }));
+        let cost = unit_cost(message.program.as_ref().unwrap(), &Graph::decode(&unit.graph).unwrap());
+        (message.reference_ops, message.memory_bytes) = (cost.reference_ops, cost.memory_bytes);
+    });
+    assert!(matches!(run(&fewer, &PLENTY).unwrap_err(), ComputeError::WrongTensor { name, .. } if name == "x"));
+    let mut data = Tensors::from_bytes(&unit.data).unwrap();
+    data.insert("y", Tensor::i32([40], vec![0; 40]));
+    let unknown = run(&with_data(&unit, &data), &PLENTY).unwrap_err();
+    assert_eq!(unknown, ComputeError::UnknownTensor { name: "y".into() });
+    let graph = Graph::decode(&unit.graph).unwrap();
+    let error = MapGraph::new(&graph, &unit.parameters, 15).unwrap_err();
+    assert_eq!(error, ComputeError::WrongBatch { graph: 16, unit: 15 });
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", TensorType::f32([])).unwrap();
+    b.output("y", x);
+    let error = MapGraph::new(&b.finish().unwrap(), &Tensors::new().to_bytes(), 1).unwrap_err();
+    assert_eq!(error, ComputeError::NoRows { name: "x".into() });
 }
 
 #[test]

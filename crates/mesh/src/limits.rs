@@ -1,6 +1,6 @@
 //! Every bound and timeout of the coordinator, each with its reason. Limits that peers see are in `shoal_wire::limits`.
 
-use shoal_wire::limits::{MAX_LEASES_PER_REQUEST, MAX_REPLICAS, MAX_UNITS_PER_ROUND};
+use shoal_wire::limits::{MAX_LEASES_PER_REQUEST, MAX_REPLICAS, MAX_SHARDS};
 
 /// Most jobs with an active round at once. A relay's volunteers are shared out among them; beyond this a job waits in
 /// the driver's queue.
@@ -61,5 +61,5 @@ pub const MAX_LAPSE_DOUBLINGS: u32 = 6;
 
 const _: () = assert!(MAX_LEASES_PER_REQUEST <= MAX_LEASES_PER_WORKER, "one request must be grantable at once");
 const _: () = assert!(MAX_REPLICAS as usize <= MAX_BARRED_PER_UNIT, "a whole wrong replica group must be remembered");
-const _: () = assert!(MAX_UNITS_PER_ROUND >= 1 && MAX_REPLICAS >= 1);
+const _: () = assert!(MAX_SHARDS >= 1 && MAX_REPLICAS >= 1);
 const _: () = assert!(MIN_LEASE_DURATION_MS < MAX_LEASE_DURATION_MS);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use shoal_wire::{
     ids::{BlobId, JobId, NodeId, UnitId},
-    limits::{MAX_REPLICAS, MAX_UNITS_PER_ROUND},
+    limits::{MAX_REPLICAS, MAX_SHARDS},
     proto::Class,
 };
 
@@ -33,7 +33,7 @@ pub struct RoundPlan {
     pub job: JobId,
     /// Number of the round in the job.
     pub round: u32,
-    /// Units by index, 1 to [`MAX_UNITS_PER_ROUND`].
+    /// Units by index, 1 to [`MAX_SHARDS`].
     pub units: Vec<UnitPlan>,
     /// Workers that compute each unit, 1 to [`MAX_REPLICAS`]; no two of them with one owner.
     pub replicas: u32,
@@ -58,8 +58,8 @@ impl RoundPlan {
     /// Refuses plans that are out of bounds or name one unit twice.
     pub(crate) fn check(&self) -> Result<(), PlanError> {
         let units = self.units.len();
-        if units == 0 || units > MAX_UNITS_PER_ROUND as usize {
-            return Err(PlanError::UnitCount { units, limit: MAX_UNITS_PER_ROUND });
+        if units == 0 || units > MAX_SHARDS as usize {
+            return Err(PlanError::UnitCount { units, limit: MAX_SHARDS });
         }
         if self.replicas == 0 || self.replicas > MAX_REPLICAS {
             return Err(PlanError::Replicas { replicas: self.replicas, limit: MAX_REPLICAS });

@@ -9,7 +9,7 @@ use shoal_mesh::{Coordinator, Input, Output, RoundPlan, Strikes, TimeMs};
 use shoal_wire::{
     commitment::commitment,
     ids::NodeId,
-    limits::MAX_UNITS_PER_ROUND,
+    limits::MAX_SHARDS,
     proto::{Class, Outcome},
 };
 
@@ -24,7 +24,7 @@ fn worker(number: u32) -> NodeId {
 #[test]
 fn the_largest_round_is_leased_out_and_completes() {
     let mut coordinator = Coordinator::new([1; 32]);
-    let units = (0..MAX_UNITS_PER_ROUND).map(|index| unit(JOB, 0, index, Class::Exact)).collect();
+    let units = (0..MAX_SHARDS).map(|index| unit(JOB, 0, index, Class::Exact)).collect();
     // At an equal share each: most of the time most workers wait at their share.
     let plan = RoundPlan { units, max_worker_share_permille: 1, ..plan(1) };
     let mut inputs = VecDeque::from([Input::StartRound { plan, accepted: Vec::new() }]);
@@ -52,10 +52,10 @@ fn the_largest_round_is_leased_out_and_completes() {
                     accepted += 1;
                     inputs.push_back(Input::LeaseRequest { worker, max_units: 4 });
                 }
-                Output::RoundComplete { outputs, .. } => assert_eq!(outputs.len(), MAX_UNITS_PER_ROUND as usize),
+                Output::RoundComplete { outputs, .. } => assert_eq!(outputs.len(), MAX_SHARDS as usize),
                 _ => {}
             }
         }
     }
-    assert_eq!(accepted, MAX_UNITS_PER_ROUND);
+    assert_eq!(accepted, MAX_SHARDS);
 }

@@ -47,6 +47,25 @@ fn every_seed_keeps_every_promise() {
     assert!(total.leases_withdrawn > 1000 && total.messages_refused > 1000, "{total:?}");
 }
 
+/// The checker of each run holds the outputs of a round to the order of its units.
+#[test]
+fn map_jobs_keep_every_shard_once_and_in_order() {
+    let mut total = Figures::default();
+    for seed in 0..50 {
+        let _replay = Replay(seed);
+        let mut scenario = Scenario::from_seed(seed, None);
+        for job in &mut scenario.jobs {
+            // One round of exact units, more than any training round of a seed has.
+            (job.rounds, job.units, job.tolerant_every) = (1, 60, 0);
+        }
+        let figures = simulate(&scenario).unwrap();
+        let jobs = scenario.jobs.len() as u64;
+        assert_eq!((figures.jobs, figures.rounds, figures.units), (jobs, jobs, 60 * jobs));
+        total.add(&figures);
+    }
+    assert!(total.relay_restarts > 10 && total.leases_withdrawn > 100, "{total:?}");
+}
+
 #[test]
 fn a_seed_replays_bit_for_bit() {
     assert_eq!(play(7), play(7));

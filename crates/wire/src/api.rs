@@ -44,10 +44,13 @@ pub struct JobStatus {
     /// Accuracy on the held-out samples after the last averaged round, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_accuracy: Option<f64>,
-    /// Parameters after the last averaged round, safetensors.
+    /// Parameters after the last averaged round, safetensors; absent for a map job.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<BlobId>,
+    /// Rows of a map job; absent for a training job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RowProgress>,
     /// Reference operations of all accepted units.
     pub verified_ops: u64,
     /// Native time spent checking over native-equivalent time of the work checked: 1.0 means every unit was computed
@@ -56,6 +59,29 @@ pub struct JobStatus {
     pub validation_overhead: Option<f64>,
     /// Who contributed to this job.
     pub workers: Vec<WorkerRow>,
+}
+
+/// Rows of a map job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RowProgress {
+    /// Rows of accepted shards.
+    pub done: u64,
+    /// All rows.
+    pub total: u64,
+}
+
+/// The accepted output of one shard of a map job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MapOutput {
+    /// Position in the job's `shards`.
+    pub shard: u32,
+    /// Its rows.
+    pub rows: u32,
+    /// Safetensors with `[rows, …]` for each output of the graph.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub blob: BlobId,
 }
 
 /// A worker's part in a job, or in all jobs.

@@ -1,7 +1,10 @@
-//! What a consumer submits: a model, data named by hash, how to train, and how to spread the work.
+//! What a consumer submits: a training job (a model, data named by hash, how to train) or a map job ([`map`]), and how to
+//! spread the work.
 //!
 //! The document is JSON. Unknown fields and unknown operations are refused by name, so that a misspelling never
-//! becomes a silent default. [`JobSpec::check`] is the whole of the checks that need no blob.
+//! becomes a silent default. [`JobSpec::check`] and [`MapSpec::check`] are the whole of the checks that need no blob.
+
+mod map;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +12,51 @@ use crate::{
     ids::BlobId,
     limits::{MAX_BATCH, MAX_JOB_NAME_LEN, MAX_LAYERS, MAX_LOCAL_STEPS, MAX_REPLICAS, MAX_ROUNDS, MAX_UNITS_PER_ROUND},
 };
+
+pub use map::{MapKind, MapShard, MapSpec};
+
+/// A document of either kind: one without a `kind` is a training job.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum JobDocument {
+    /// Trains a model.
+    Training(JobSpec),
+    /// Runs a graph over rows.
+    Map(MapSpec),
+}
+
+impl JobDocument {
+    /// Parses and checks a JSON document.
+    pub fn from_json(document: &[u8]) -> Result<Self, JobError> {
+        #[derive(Deserialize)]
+        struct Head {
+            kind: Option<String>,
+        }
+        let malformed = |error: serde_json::Error| JobError::Malformed(error.to_string());
+        let head: Head = serde_json::from_slice(document).map_err(malformed)?;
+        match head.kind {
+            None => JobSpec::from_json(document).map(Self::Training),
+            Some(_) => MapSpec::from_json(document).map(Self::Map),
+        }
+    }
+
+    /// Name for people.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Training(spec) => &spec.name,
+            Self::Map(spec) => &spec.name,
+        }
+    }
+
+    /// How to spread the work.
+    pub fn scheduling(&self) -> &SchedulingSpec {
+        match self {
+            Self::Training(spec) => &spec.scheduling,
+            Self::Map(spec) => &spec.scheduling,
+        }
+    }
+}
 
 /// A training job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -162,6 +210,16 @@ pub enum JobError {
         /// Most allowed.
         max: f64,
     },
+    /// A shard's number of rows out of range.
+    #[error("shards[{shard}].rows is {rows}, allowed is 1 to {max}")]
+    ShardRows {
+        /// Position in `shards`.
+        shard: usize,
+        /// The number given.
+        rows: u32,
+        /// Most allowed.
+        max: u32,
+    },
     /// A list or text of the wrong length.
     #[error("{field} has length {len}, allowed is {min} to {max}")]
     Length {
@@ -199,9 +257,15 @@ impl JobSpec {
         real("training.learning_rate", f64::from(training.learning_rate), 0.0, 1e6)?;
         real("training.gradient_learning_rate", f64::from(training.gradient_learning_rate), 0.0, 1e6)?;
         real("training.momentum", f64::from(training.momentum), 0.0, 1.0)?;
-        range("scheduling.replicas", self.scheduling.replicas, 1, MAX_REPLICAS)?;
-        real("scheduling.max_worker_share", self.scheduling.max_worker_share, 0.01, 1.0)?;
-        range("scheduling.lease_ms", self.scheduling.lease_ms, 100, 3_600_000)
+        self.scheduling.check()
+    }
+}
+
+impl SchedulingSpec {
+    fn check(&self) -> Result<(), JobError> {
+        range("scheduling.replicas", self.replicas, 1, MAX_REPLICAS)?;
+        real("scheduling.max_worker_share", self.max_worker_share, 0.01, 1.0)?;
+        range("scheduling.lease_ms", self.lease_ms, 100, 3_600_000)
     }
 }
 

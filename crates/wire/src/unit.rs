@@ -4,7 +4,7 @@ use prost::Message;
 
 use crate::{
     ids::{BlobId, IdError, JobId, UnitId},
-    limits::{MAX_BATCH, MAX_LOCAL_STEPS},
+    limits::{MAX_BATCH, MAX_LOCAL_STEPS, MAX_SHARD_ROWS},
     proto::{Class, Unit, unit::Program},
 };
 
@@ -133,6 +133,13 @@ fn check_program(class: Class, program: &Program) -> Result<(), UnitError> {
             in_range("batch", f64::from(training.batch), 1.0, f64::from(MAX_BATCH))?;
             in_range("learning_rate", f64::from(training.learning_rate), 0.0, 1e6)?;
             in_range("momentum", f64::from(training.momentum), 0.0, 1.0)
+        }
+        Program::Map(map) => {
+            if class != Class::Exact {
+                return Err(UnitError::ClassForbidsProgram { class, program: "map" });
+            }
+            in_range("batch", f64::from(map.batch), 1.0, f64::from(MAX_BATCH))?;
+            in_range("rows", f64::from(map.rows), 1.0, f64::from(MAX_SHARD_ROWS))
         }
         Program::Gradient(gradient) => in_range("batch", f64::from(gradient.batch), 1.0, f64::from(MAX_BATCH)),
     }

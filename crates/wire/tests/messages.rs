@@ -107,6 +107,7 @@ fn work() -> Vec<Sample> {
         Unit { ..unit() }
         LocalTraining { steps: 60, batch: 16, learning_rate: 0.08, momentum: 0.9 }
         Gradient { batch: 64 }
+        Map { batch: 32, rows: 1000 }
         Verdict { unit: id(1), lease: id(2), worker: id(3), output: id(4), outcome: 1, deviation: 1e-7 }
         Receipt {
             job: id(1), unit: id(2), round: 3, index: 4, worker: id(5), payout_address: vec![6; 20], site: "s".into(),

@@ -3,7 +3,7 @@
 use shoal_mesh::{Input, VerdictEffect};
 use shoal_wire::{
     ids::{BlobId, JobId, LeaseId, NodeId},
-    proto::{Outcome, Receipt, Verdict},
+    proto::{Outcome, Receipt, Verdict, unit::Program},
 };
 
 use super::{
@@ -91,6 +91,9 @@ impl Engine {
         let receipt = self.receipt(result, &verdict).await?;
         let closes = store.accept(&verdict, &result.output, &receipt).await?;
         self.context.metrics.verified_ops.inc_by(receipt.reference_ops);
+        if let (true, Program::Map(map)) = (closes, &unit.program) {
+            self.context.metrics.map_rows.inc_by(u64::from(map.rows));
+        }
         tracing::info!(
             worker = %worker.short(), job = %unit.job.short(), round = unit.message.round, index = unit.message.index,
             ops = receipt.reference_ops, closes, "unit accepted"

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use shoal_mesh::{AcceptedUnit, Input, RoundPlan, UnitPlan};
-use shoal_wire::{api::JobState, ids::JobId, job::JobSpec};
+use shoal_wire::{
+    api::JobState,
+    ids::JobId,
+    job::{JobDocument, MapSpec},
+    proto::unit::Program,
+};
 use tokio::sync::oneshot;
 
 use super::{
@@ -11,6 +16,7 @@ use super::{
     state::{ActiveRound, ActiveUnit},
 };
 use crate::{
+    plan::MapPlan,
     rounds::RoundOutcome,
     store::{JobRow, StoreError},
 };
@@ -43,7 +49,12 @@ impl Engine {
         &self,
         row: &JobRow,
     ) -> Result<(RoundPlan, ActiveRound, Vec<AcceptedUnit>), EngineError> {
-        let scheduling = parse(row)?.scheduling;
+        let document = parse(row)?;
+        let scheduling = document.scheduling().clone();
+        let map = match &document {
+            JobDocument::Map(spec) => Some(self.map_plan(spec).await?),
+            JobDocument::Training(_) => None,
+        };
         let parameters_len = self.blob_len(row.parameters).await?;
         let (mut plans, mut units, mut accepted) = (Vec::new(), Vec::new(), Vec::new());
         for stored in self.context.store.round_units(&row.id, row.rounds_done).await? {
@@ -59,7 +70,12 @@ impl Engine {
             if let Some((output, worker)) = stored.accepted {
                 accepted.push(AcceptedUnit { index: unit.message.index, output, worker });
             }
-            units.push(Arc::new(ActiveUnit::new(unit, parameters_len)));
+            let output_len = match (&map, &unit.program) {
+                (Some(map), Program::Map(program)) => map.output_len(program.rows),
+                // A training unit's output has the names and shapes of the parameters.
+                _ => parameters_len,
+            };
+            units.push(Arc::new(ActiveUnit::new(unit, output_len)));
         }
         let plan = RoundPlan {
             job: row.id,
@@ -71,6 +87,11 @@ impl Engine {
             max_worker_share_permille: (scheduling.max_worker_share * 1000.0).round() as u32,
         };
         Ok((plan, ActiveRound { replicas: scheduling.replicas, units, returns: 0 }, accepted))
+    }
+
+    async fn map_plan(&self, spec: &MapSpec) -> Result<MapPlan, EngineError> {
+        let get = async |id| self.context.blobs.get(id).await?.ok_or(EngineError::MissingBlob { id });
+        Ok(MapPlan::new(spec, &get(spec.graph).await?, &get(spec.parameters).await?)?)
     }
 
     async fn blob_len(&self, id: shoal_wire::ids::BlobId) -> Result<u64, EngineError> {
@@ -127,7 +148,7 @@ impl Engine {
 }
 
 /// The document of a stored job.
-pub(crate) fn parse(row: &JobRow) -> Result<JobSpec, StoreError> {
-    JobSpec::from_json(&row.document)
+pub(crate) fn parse(row: &JobRow) -> Result<JobDocument, StoreError> {
+    JobDocument::from_json(&row.document)
         .map_err(|error| StoreError::Corrupt { column: "document", found: error.to_string() })
 }

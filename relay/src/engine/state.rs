@@ -23,7 +23,7 @@ pub(crate) struct ActiveUnit {
     pub(crate) unit: CheckedUnit,
     /// As stored and leased.
     pub(crate) bytes: Vec<u8>,
-    /// Length of any right output, bytes: that of the parameters, whose names and shapes it has.
+    /// Length of any right output, bytes.
     pub(crate) output_len: u64,
     /// Hash of an exact unit's right output and the seconds it took, once it was computed here.
     pub(crate) reference: OnceLock<(BlobId, f64)>,

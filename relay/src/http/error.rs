@@ -77,6 +77,9 @@ pub enum Failure {
     /// The job is not running.
     #[error("job {0} is not running")]
     NotRunning(JobId),
+    /// The job trains a model and has no outputs of shards.
+    #[error("job {0} is no map job")]
+    NotMap(JobId),
     /// No such page.
     #[error("nothing at {0}")]
     NoSuchPath(String),
@@ -136,13 +139,13 @@ impl Failure {
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Job(JobError::Malformed(_)) => (StatusCode::BAD_REQUEST, "job_malformed"),
-            Self::Job(JobError::OutOfRange { .. } | JobError::Length { .. }) => {
+            Self::Job(JobError::OutOfRange { .. } | JobError::ShardRows { .. } | JobError::Length { .. }) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "job_out_of_range")
             }
-            Self::Plan(PlanError::Model(_) | PlanError::Parameters(_) | PlanError::NoLogits { .. }) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "model_invalid")
-            }
-            Self::Plan(PlanError::UnitTooLarge { .. } | PlanError::Unit(_)) => {
+            Self::Plan(
+                PlanError::Model(_) | PlanError::Parameters(_) | PlanError::NoLogits { .. } | PlanError::Map { .. },
+            ) => (StatusCode::UNPROCESSABLE_ENTITY, "model_invalid"),
+            Self::Plan(PlanError::UnitTooLarge { .. } | PlanError::OutputTooLarge { .. } | PlanError::Unit(_)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unit_too_large")
             }
             Self::Plan(_) => (StatusCode::UNPROCESSABLE_ENTITY, "data_invalid"),
@@ -157,6 +160,7 @@ impl Failure {
             Self::UnknownBlob(_) => (StatusCode::NOT_FOUND, "blob_unknown"),
             Self::NoModel(_) => (StatusCode::NOT_FOUND, "model_absent"),
             Self::NotRunning(_) => (StatusCode::CONFLICT, "job_not_running"),
+            Self::NotMap(_) => (StatusCode::CONFLICT, "job_not_map"),
             Self::NoSuchPath(_) => (StatusCode::NOT_FOUND, "path_unknown"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::ForeignOrigin { .. } => (StatusCode::FORBIDDEN, "foreign_origin"),

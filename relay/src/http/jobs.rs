@@ -14,10 +14,10 @@ use shoal_mesh::limits::MAX_ACTIVE_JOBS;
 use shoal_wire::{
     api::{ApiError, JobCreated, JobStatus},
     ids::{BlobId, JobId, LeaseId, NodeId, UnitId},
-    job::JobSpec,
+    job::{JobDocument, JobSpec},
 };
 
-use super::{App, Failure, blobs::body_failure, status::job_status};
+use super::{App, Failure, blobs::body_failure, map, status::job_status};
 use crate::{
     context::Context,
     engine::Command,
@@ -27,8 +27,8 @@ use crate::{
 
 /// Submit a job
 ///
-/// The body is the job document. It is checked whole, with its data, before the answer; training begins at once.
-#[utoipa::path(post, path = "/v1/jobs", tag = "jobs", request_body = JobSpec,
+/// The body is the job document. It is checked whole, with its data, before the answer; work begins at once.
+#[utoipa::path(post, path = "/v1/jobs", tag = "jobs", request_body = JobDocument,
     responses((status = 200, body = JobCreated), (status = 400, body = ApiError), (status = 422, body = ApiError)))]
 pub(super) async fn submit_job(
     State(app): State<App>,
@@ -40,14 +40,17 @@ pub(super) async fn submit_job(
         return Err(Failure::ContentType { found: found.to_owned(), needed: "application/json" });
     }
     let document = body.map_err(|rejection| body_failure(&rejection))?.to_vec();
-    let spec = JobSpec::from_json(&document)?;
+    let spec = JobDocument::from_json(&document)?;
     let _turn = app.submitting.lock().await;
     let context = &app.context;
     let running = context.public_store.running_jobs().await?.len();
     if running >= MAX_ACTIVE_JOBS {
         return Err(Failure::TooManyJobs { running, limit: MAX_ACTIVE_JOBS });
     }
-    let new = plan(context, document, spec).await?;
+    let new = match spec {
+        JobDocument::Training(spec) => plan(context, document, spec).await?,
+        JobDocument::Map(spec) => map::plan(context, document, spec).await?,
+    };
     let id = new.id;
     context.public_store.insert_job(&new).await?;
     tracing::info!(job = %id, name = new.name, rounds = new.rounds, units = new.units.len(), "job submitted");
@@ -135,7 +138,8 @@ pub(super) async fn cancel_job(State(app): State<App>, Path(id): Path<String>) -
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ApiError)))]
 pub(super) async fn get_model(State(app): State<App>, Path(id): Path<String>) -> Result<impl IntoResponse, Failure> {
     let row = known(&app, &id).await?;
-    if row.rounds_done == 0 {
+    let is_map = matches!(crate::engine::parse(&row)?, JobDocument::Map(_));
+    if row.rounds_done == 0 || is_map {
         return Err(Failure::NoModel(row.id));
     }
     let bytes = app.context.blobs.get(row.parameters).await?.ok_or(Failure::UnknownBlob(row.parameters))?;

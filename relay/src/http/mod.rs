@@ -10,6 +10,7 @@ mod guard;
 mod info;
 mod jobs;
 mod listener;
+mod map;
 mod range;
 mod rewards;
 mod status;
@@ -100,11 +101,14 @@ pub fn router(app: App, guard: Guard, config: &Config, addresses: &[String]) -> 
         .routes(routes!(info::connections))
         .layer(guarded.clone());
     // HTTP asks for no join secret.
+    let outputs = OpenApiRouter::new().routes(routes!(map::get_outputs));
+    let outputs = if app.private { outputs.layer(guarded.clone()) } else { outputs };
     let downloads = OpenApiRouter::new().routes(routes!(blobs::get_blob));
     let downloads = if app.private { downloads.layer(guarded) } else { downloads.layer(range::cors()) };
     let (api, document) = OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(operator)
         .merge(downloads)
+        .merge(outputs)
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job))
         .routes(routes!(jobs::get_model))

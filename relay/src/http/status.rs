@@ -1,6 +1,9 @@
 //! A job as its consumer sees it, put together from the store.
 
-use shoal_wire::api::{JobState, JobStatus, WorkerRow};
+use shoal_wire::{
+    api::{JobState, JobStatus, RowProgress, WorkerRow},
+    job::JobDocument,
+};
 
 use crate::{
     context::Context,
@@ -15,6 +18,13 @@ pub(super) async fn job_status(context: &Context, row: JobRow) -> Result<JobStat
         JobState::Finished => row.units_per_round,
         _ => store.count_accepted(&row.id, row.rounds_done).await?,
     };
+    let rows = match crate::engine::parse(&row)? {
+        JobDocument::Training(_) => None,
+        JobDocument::Map(spec) => {
+            let done = store.map_outputs(&row.id).await?.iter().map(|output| u64::from(output.rows)).sum();
+            Some(RowProgress { done, total: spec.rows() })
+        }
+    };
     Ok(JobStatus {
         id: row.id,
         name: row.name,
@@ -25,7 +35,8 @@ pub(super) async fn job_status(context: &Context, row: JobRow) -> Result<JobStat
         round_accepted,
         units_per_round: row.units_per_round,
         held_out_accuracy: row.held_out_accuracy,
-        model: (row.rounds_done > 0).then_some(row.parameters),
+        model: (row.rounds_done > 0 && rows.is_none()).then_some(row.parameters),
+        rows,
         verified_ops: store.verified_ops(&row.id).await?,
         validation_overhead: (cost.compute_seconds > 0.0).then(|| cost.check_seconds / cost.compute_seconds),
         workers: connected(context, store.worker_rows(Some(&row.id)).await?),

@@ -95,6 +95,32 @@ pub enum PlanError {
         /// The limit.
         limit: u64,
     },
+    /// A map job's graph or parameters do not go together.
+    #[error("{field}: {source}")]
+    Map {
+        /// Path of the field.
+        field: &'static str,
+        /// What is wrong.
+        source: ComputeError,
+    },
+    /// A map job's shard does not fit its graph or its number of rows.
+    #[error("shards[{shard}]: {source}")]
+    Shard {
+        /// Position in `shards`.
+        shard: u32,
+        /// What is wrong.
+        source: ComputeError,
+    },
+    /// A unit whose output no blob can hold.
+    #[error("shards[{shard}]: the output has {bytes} bytes, allowed is {limit}; make shards of fewer rows")]
+    OutputTooLarge {
+        /// Position in `shards`.
+        shard: u32,
+        /// Bytes of the output.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The unit's message does not pass its own checks.
     #[error(transparent)]
     Unit(#[from] UnitError),

@@ -111,6 +111,12 @@ impl JobGraphs {
 
 fn planned(graph: Graph, program: Program, class: Class) -> Result<Planned, PlanError> {
     let cost = unit_cost(&program, &graph);
+    check_cost(&cost)?;
+    Ok(Planned { graph, program, class, cost })
+}
+
+/// Refuses what is too large for one unit.
+pub(super) fn check_cost(cost: &UnitCost) -> Result<(), PlanError> {
     for (what, needed, limit) in [
         ("reference operations", cost.reference_ops, MAX_UNIT_OPS),
         ("bytes of memory", cost.memory_bytes, MAX_UNIT_MEMORY),
@@ -119,5 +125,5 @@ fn planned(graph: Graph, program: Program, class: Class) -> Result<Planned, Plan
             return Err(PlanError::UnitTooLarge { what, needed, limit });
         }
     }
-    Ok(Planned { graph, program, class, cost })
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod data;
 mod error;
 mod graphs;
 mod limits;
+mod map;
 
 use shoal_compute::{
     init::initial_parameters,
@@ -22,6 +23,7 @@ pub use data::Dataset;
 pub use error::PlanError;
 pub use graphs::{JobGraphs, RoundInputs};
 pub use limits::{MAX_UNIT_MEMORY, MAX_UNIT_OPS};
+pub use map::MapPlan;
 
 /// Purpose of the seed that cuts the data.
 const PARTITION: &str = "partition";

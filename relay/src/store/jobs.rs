@@ -37,12 +37,12 @@ pub struct JobRow {
     pub held_out_accuracy: Option<f64>,
 }
 
-/// A part of the training data.
+/// A part of the training data, or of a map job's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     /// Its blob.
     pub blob: BlobId,
-    /// Samples in it: the weight of its unit in the average.
+    /// Samples in it, the weight of its unit in the average; or rows.
     pub samples: u32,
 }
 

@@ -1,6 +1,7 @@
 //! Units of rounds.
 
 use shoal_wire::{
+    api::MapOutput,
     ids::{BlobId, JobId, NodeId, UnitId},
     unit::CheckedUnit,
 };
@@ -8,7 +9,7 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
     Store, StoreError,
-    rows::{optional_id, unsigned},
+    rows::{id, optional_id, unsigned},
 };
 
 /// A unit as stored.
@@ -46,6 +47,22 @@ impl Store {
             .fetch_one(&self.reader)
             .await?;
         unsigned(&row, "n")
+    }
+
+    /// A map job's accepted outputs in order of the shards.
+    pub async fn map_outputs(&self, job: &JobId) -> Result<Vec<MapOutput>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT u.position, u.output, s.samples FROM units u JOIN shards s ON s.job = u.job AND s.position = u.position
+             WHERE u.job = ? AND u.round = 0 AND u.output IS NOT NULL ORDER BY u.position",
+        )
+        .bind(&job.0[..])
+        .fetch_all(&self.reader)
+        .await?;
+        let read = |row| {
+            let (shard, rows) = (unsigned(row, "position")?, unsigned(row, "samples")?);
+            Ok(MapOutput { shard, rows, blob: id(row, "output")? })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Reference operations of a job's accepted units.

@@ -7,6 +7,7 @@ mod common;
 mod connections;
 mod frames;
 mod kill;
+mod map;
 mod rewards;
 mod training;
 mod webrtc;

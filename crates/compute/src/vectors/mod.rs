@@ -10,7 +10,7 @@ use shoal_graph::{DType, Graph, TensorType, programs};
 use shoal_wire::{
     ids::BlobId,
     job::{LayerSpec, ModelSpec},
-    proto::{Class, Gradient, LocalTraining, Unit, unit::Program},
+    proto::{self, Class, Gradient, LocalTraining, Unit, unit::Program},
     unit::CheckedUnit,
 };
 
@@ -53,6 +53,8 @@ pub fn run_all() -> Vec<VectorResult> {
         ("unit_training_step", Program::LocalTraining(one_step)),
         ("unit_local_training_8_steps", Program::LocalTraining(LocalTraining { steps: 8, ..one_step })),
         ("unit_gradient", Program::Gradient(Gradient { batch: 24 })),
+        // The last run is filled up: 40 samples, 3 runs.
+        ("unit_map_3_runs", Program::Map(proto::Map { batch: 16, rows: 40 })),
     ] {
         let output = run_vector_unit(&vector_unit(program));
         results.push(VectorResult { name, blake3: BlobId::of(&output).to_string() });
@@ -79,6 +81,7 @@ pub fn vector_unit(program: Program) -> VectorUnit {
     let (class, graph) = match &program {
         Program::LocalTraining(training) => (Class::Exact, programs::training_step(&model, training.batch)),
         Program::Gradient(gradient) => (Class::Tolerant, programs::gradient(&model, gradient.batch)),
+        Program::Map(map) => (Class::Exact, programs::inference(&model, map.batch)),
     };
     let graph = graph.expect("the model can be built");
     let parameters = initial_parameters(&model, job_seed(1, "vectors")).expect("the model can be built").to_bytes();
@@ -87,7 +90,9 @@ pub fn vector_unit(program: Program) -> VectorUnit {
     let labels = (0..40).map(|_| uniform.below(10) as i32).collect();
     let mut data = Tensors::new();
     data.insert(programs::SAMPLES, Tensor::f32([40, 1, 8, 8], samples));
-    data.insert(programs::LABELS, Tensor::i32([40], labels));
+    if !matches!(program, Program::Map(_)) {
+        data.insert(programs::LABELS, Tensor::i32([40], labels));
+    }
     let data = data.to_bytes();
     let cost = unit_cost(&program, &graph);
     let message = Unit {

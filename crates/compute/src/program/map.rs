@@ -1,0 +1,152 @@
+//! A map unit: the graph runs over every row of a shard, `batch` rows at a time.
+
+use shoal_graph::{Graph, TensorType};
+use shoal_wire::proto;
+
+use crate::{
+    error::ComputeError,
+    executable::check_type,
+    tensor::{Tensor, Tensors},
+};
+
+/// Runs of the graph that a shard takes.
+pub(super) fn runs(program: &proto::Map) -> u32 {
+    program.rows.div_ceil(program.batch)
+}
+
+/// Bytes of the outputs of all runs, and of the file made of them.
+pub(super) fn kept_bytes(program: &proto::Map, graph: &Graph) -> u64 {
+    let made = graph.outputs().iter().map(|(_, value)| bytes(graph.value_type(*value)));
+    made.fold(0, u64::saturating_add).saturating_mul(2 * u64::from(runs(program)))
+}
+
+fn bytes(tensor_type: &TensorType) -> u64 {
+    let elements = tensor_type.shape.iter().fold(1u64, |product, dim| product.saturating_mul(u64::from(*dim)));
+    elements.saturating_mul(tensor_type.dtype.bytes())
+}
+
+/// A graph that can be run over rows: its inputs are split between the parameters and the rows.
+#[derive(Clone, Debug)]
+pub struct MapGraph {
+    batch: u32,
+    parameters: Tensors,
+    /// Types of the inputs that the rows hold, for one run.
+    inputs: Vec<(String, TensorType)>,
+    /// Types of the outputs, of one run.
+    outputs: Vec<(String, TensorType)>,
+}
+
+impl MapGraph {
+    /// Binds the parameters.
+    ///
+    /// # Errors
+    /// Parameters that do not fit the graph, and a graph whose other inputs or whose outputs are not `[batch, …]`.
+    pub fn new(graph: &Graph, parameters: &[u8], batch: u32) -> Result<Self, ComputeError> {
+        let parameters = Tensors::from_bytes(parameters)?;
+        let mut inputs = Vec::new();
+        for (name, value) in graph.inputs() {
+            let expected = graph.value_type(*value);
+            match parameters.get(name) {
+                Some(tensor) => check_type(name, tensor, expected)?,
+                None => inputs.push((name.clone(), batched(name, expected, batch)?)),
+            }
+        }
+        if let Some((name, _)) = parameters.iter().find(|(name, _)| graph.input_type(name).is_none()) {
+            return Err(ComputeError::UnknownTensor { name: name.to_owned() });
+        }
+        let outputs = graph.outputs().iter().map(|(name, value)| {
+            let made = batched(name, graph.value_type(*value), batch)?;
+            Ok((name.clone(), made))
+        });
+        Ok(Self { batch, parameters, inputs, outputs: outputs.collect::<Result<_, ComputeError>>()? })
+    }
+
+    /// Reads a shard of that many rows.
+    ///
+    /// # Errors
+    /// Bytes that are no safetensors file of exactly the inputs that the parameters do not hold.
+    pub fn read_shard(&self, bytes: &[u8], rows: u32) -> Result<Tensors, ComputeError> {
+        let mut found = Tensors::from_bytes(bytes)?;
+        let mut shard = Tensors::new();
+        for (name, one_run) in &self.inputs {
+            let tensor = found.remove(name).ok_or_else(|| ComputeError::MissingTensor { name: name.clone() })?;
+            check_type(name, &tensor, &of_rows(one_run, rows))?;
+            shard.insert(name, tensor);
+        }
+        match found.into_iter().next() {
+            Some((name, _)) => Err(ComputeError::UnknownTensor { name }),
+            None => Ok(shard),
+        }
+    }
+
+    /// Length of the output of a shard of that many rows, bytes.
+    pub fn output_len(&self, rows: u32) -> u64 {
+        let types = self.outputs.iter().map(|(name, one_run)| (name.as_str(), of_rows(one_run, rows)));
+        Tensors::len_of(types)
+    }
+}
+
+fn of_rows(one_run: &TensorType, rows: u32) -> TensorType {
+    let mut all = one_run.clone();
+    all.shape[0] = rows;
+    all
+}
+
+fn batched(name: &str, found: &TensorType, batch: u32) -> Result<TensorType, ComputeError> {
+    match found.shape.first() {
+        Some(first) if *first == batch => Ok(found.clone()),
+        Some(first) => Err(ComputeError::WrongBatch { graph: *first, unit: batch }),
+        None => Err(ComputeError::NoRows { name: name.to_owned() }),
+    }
+}
+
+/// A map unit being computed.
+#[derive(Debug)]
+pub(super) struct MapRun {
+    graph: MapGraph,
+    shard: Tensors,
+    rows: u32,
+    /// The outputs of the runs so far, by run.
+    made: Vec<Tensors>,
+}
+
+impl MapRun {
+    pub(super) fn new(
+        program: &proto::Map,
+        graph: &Graph,
+        parameters: &[u8],
+        data: &[u8],
+    ) -> Result<Self, ComputeError> {
+        let graph = MapGraph::new(graph, parameters, program.batch)?;
+        let shard = graph.read_shard(data, program.rows)?;
+        Ok(Self { graph, shard, rows: program.rows, made: Vec::new() })
+    }
+
+    /// The rows of the next run; past the end the last row again.
+    pub(super) fn next_inputs(&mut self, done: u32) -> Tensors {
+        let first = u64::from(done) * u64::from(self.graph.batch);
+        let last = u64::from(self.rows) - 1;
+        let rows = (0..self.graph.batch as usize).map(|i| (first + i as u64).min(last) as usize);
+        let mut inputs = self.graph.parameters.clone();
+        for (name, tensor) in self.shard.iter() {
+            inputs.insert(name, tensor.gather_rows(rows.clone()));
+        }
+        inputs
+    }
+
+    pub(super) fn accept(&mut self, made: Tensors) {
+        self.made.push(made);
+    }
+
+    /// One tensor an output, without the rows that filled up the last run.
+    pub(super) fn outputs(self) -> Tensors {
+        let (rows, made) = (self.rows, &self.made);
+        let joined = self.graph.outputs.into_iter().map(|(name, _)| {
+            let parts: Vec<&Tensor> =
+                made.iter().map(|run| run.get(&name).expect("every run makes every output")).collect();
+            let tensor = Tensor::join_rows(&parts, rows);
+            (name, tensor)
+        });
+        joined.collect()
+    }
+}

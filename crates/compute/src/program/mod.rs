@@ -1,0 +1,250 @@
+//! Runs a whole work unit: the blobs it names go in, the bytes of its output come out. Everything is checked before
+//! anything is allocated for it: hashes, graph, the cost that the unit claims, the budget that this machine agreed to,
+//! and the types of all tensors.
+//!
+//! Driving contract of [`UnitRun`]: [`UnitRun::prepare`], then [`UnitRun::step`] until [`UnitRun::is_done`], then
+//! [`UnitRun::finish`]. Between steps the caller may pause, report progress or drop the run. [`run_unit`] does it all.
+
+mod map;
+mod training;
+
+use shoal_graph::Graph;
+use shoal_wire::{
+    ids::BlobId,
+    proto::{Class, unit::Program},
+    unit::CheckedUnit,
+};
+
+pub use self::map::MapGraph;
+use self::{map::MapRun, training::Training};
+use crate::{backend::Backend, cpu::CpuBackend, error::ComputeError, tensor::Tensors};
+
+/// What a machine agreed to spend on one unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Reference operations.
+    pub reference_ops: u64,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+}
+
+/// What a unit costs, counted from its graph; the values of `reference_ops` and `memory_bytes` in its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnitCost {
+    /// Reference operations of all its steps.
+    pub reference_ops: u64,
+    /// Peak memory of one run of the graph, and for a map unit the rows made so far, bytes.
+    pub memory_bytes: u64,
+}
+
+/// The cost of a program on a graph.
+pub fn unit_cost(program: &Program, graph: &Graph) -> UnitCost {
+    let (runs, kept_bytes) = match program {
+        Program::LocalTraining(training) => (u64::from(training.steps), 0),
+        Program::Gradient(_) => (1, 0),
+        Program::Map(program) => (u64::from(map::runs(program)), map::kept_bytes(program, graph)),
+    };
+    UnitCost {
+        reference_ops: graph.reference_ops().saturating_mul(runs),
+        memory_bytes: graph.peak_memory_bytes().saturating_add(kept_bytes),
+    }
+}
+
+/// Runs a unit and returns its output: canonical safetensors bytes with one tensor a parameter, or of a map unit one an
+/// output of the graph.
+///
+/// # Errors
+/// Whatever is wrong with the unit, its blobs or the device; see [`ComputeError`].
+pub async fn run_unit<B: Backend>(
+    unit: &CheckedUnit,
+    graph: &[u8],
+    parameters: &[u8],
+    data: &[u8],
+    backend: &mut B,
+    budget: &Budget,
+) -> Result<Vec<u8>, ComputeError> {
+    let mut run = UnitRun::prepare(unit, graph, parameters, data, budget)?;
+    while !run.is_done() {
+        run.step(backend).await?;
+    }
+    run.finish()
+}
+
+/// [`run_unit`] on the CPU, without a future: what a validator recomputes with.
+///
+/// # Errors
+/// As [`run_unit`].
+pub fn run_unit_on_cpu(
+    unit: &CheckedUnit,
+    graph: &[u8],
+    parameters: &[u8],
+    data: &[u8],
+    budget: &Budget,
+) -> Result<Vec<u8>, ComputeError> {
+    let mut run = UnitRun::prepare(unit, graph, parameters, data, budget)?;
+    while !run.is_done() {
+        run.step_on_cpu()?;
+    }
+    run.finish()
+}
+
+/// A unit being computed.
+#[derive(Debug)]
+pub struct UnitRun {
+    graph: Graph,
+    /// For [`Self::step_on_cpu`].
+    cpu: CpuBackend,
+    exact: bool,
+    work: Work,
+    steps: u32,
+    done: u32,
+}
+
+/// What differs between programs: what a step takes, and what becomes of what it makes.
+#[derive(Debug)]
+enum Work {
+    Training(Training),
+    Map(MapRun),
+}
+
+impl UnitRun {
+    /// Checks everything and draws the order of a training unit's samples.
+    ///
+    /// # Errors
+    /// Every fault of the unit and its blobs that can be seen without computing.
+    pub fn prepare(
+        unit: &CheckedUnit,
+        graph: &[u8],
+        parameters: &[u8],
+        data: &[u8],
+        budget: &Budget,
+    ) -> Result<Self, ComputeError> {
+        for (blob, named, bytes) in
+            [("graph", unit.graph, graph), ("parameters", unit.parameters, parameters), ("data", unit.data, data)]
+        {
+            let found = BlobId::of(bytes);
+            if found != named {
+                return Err(ComputeError::WrongBlob { blob, named: named.to_string(), found: found.to_string() });
+            }
+        }
+        let graph = Graph::decode(graph)?;
+        check_cost(unit, &graph, budget, parameters.len() + data.len())?;
+        let (steps, work) = match &unit.program {
+            Program::Map(program) => {
+                let work = MapRun::new(program, &graph, parameters, data)?;
+                (map::runs(program), Work::Map(work))
+            }
+            Program::LocalTraining(training) => {
+                (training.steps, Work::Training(Training::new(unit, &graph, training.batch, parameters, data)?))
+            }
+            Program::Gradient(gradient) => {
+                (1, Work::Training(Training::new(unit, &graph, gradient.batch, parameters, data)?))
+            }
+        };
+        let exact = unit.class == Class::Exact;
+        Ok(Self { graph, cpu: CpuBackend::new(), exact, work, steps, done: 0 })
+    }
+
+    /// Steps that the unit takes.
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// Steps taken so far.
+    pub fn steps_done(&self) -> u32 {
+        self.done
+    }
+
+    /// Whether all steps are taken.
+    pub fn is_done(&self) -> bool {
+        self.done == self.steps
+    }
+
+    /// Takes one step: one run of the graph over the next mini-batch or rows.
+    ///
+    /// # Errors
+    /// [`ComputeError::BackendNotExact`], labels out of range, failures of the device.
+    ///
+    /// # Panics
+    /// When the unit is done or a step failed before: that breaks the driving contract.
+    pub async fn step<B: Backend>(&mut self, backend: &mut B) -> Result<(), ComputeError> {
+        let kind = backend.info().kind;
+        if self.exact && !kind.is_exact() {
+            return Err(ComputeError::BackendNotExact { backend: kind.name() });
+        }
+        let inputs = self.next_inputs();
+        let made = backend.run(&self.graph, inputs).await?;
+        self.accept(made);
+        Ok(())
+    }
+
+    /// [`Self::step`] on the CPU, without a future.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    ///
+    /// # Panics
+    /// As [`Self::step`].
+    pub fn step_on_cpu(&mut self) -> Result<(), ComputeError> {
+        let inputs = self.next_inputs();
+        let made = self.cpu.run_now(&self.graph, inputs)?;
+        self.accept(made);
+        Ok(())
+    }
+
+    /// The output's bytes.
+    ///
+    /// # Errors
+    /// [`ComputeError::NonFinite`].
+    ///
+    /// # Panics
+    /// When steps are left: that breaks the driving contract.
+    pub fn finish(self) -> Result<Vec<u8>, ComputeError> {
+        assert!(self.is_done(), "{} of {} steps are taken", self.done, self.steps);
+        let outputs = match self.work {
+            Work::Training(training) => training.outputs(),
+            Work::Map(map) => map.outputs(),
+        };
+        outputs.check_finite()?;
+        Ok(outputs.to_bytes())
+    }
+
+    fn next_inputs(&mut self) -> Tensors {
+        assert!(!self.is_done(), "all {} steps are taken", self.steps);
+        match &mut self.work {
+            Work::Training(training) => training.next_inputs(self.done),
+            Work::Map(map) => map.next_inputs(self.done),
+        }
+    }
+
+    fn accept(&mut self, made: Tensors) {
+        match &mut self.work {
+            Work::Training(training) => training.accept(made),
+            Work::Map(map) => map.accept(made),
+        }
+        self.done += 1;
+    }
+}
+
+fn check_cost(unit: &CheckedUnit, graph: &Graph, budget: &Budget, blob_bytes: usize) -> Result<(), ComputeError> {
+    let counted = unit_cost(&unit.program, graph);
+    for (what, claimed, counted) in [
+        ("reference operations", unit.message.reference_ops, counted.reference_ops),
+        ("peak memory", unit.message.memory_bytes, counted.memory_bytes),
+    ] {
+        if claimed != counted {
+            return Err(ComputeError::CostMismatch { what, claimed, counted });
+        }
+    }
+    // Parameters and data are held as bytes and as tensors at once.
+    let memory = counted.memory_bytes.saturating_add(2 * blob_bytes as u64);
+    for (what, needed, budget) in [
+        ("reference operations", counted.reference_ops, budget.reference_ops),
+        ("bytes of memory", memory, budget.memory_bytes),
+    ] {
+        if needed > budget {
+            return Err(ComputeError::OverBudget { what, needed, budget });
+        }
+    }
+    Ok(())
+}
