@@ -21,6 +21,12 @@ impl GraphBuilder {
         Self::default()
     }
 
+    /// A graph's inputs and nodes to go on with; ids of its values stay. Its outputs are not taken over.
+    pub fn continuing(graph: &Graph) -> Self {
+        let (types, inputs, nodes) = (graph.types.clone(), graph.inputs.clone(), graph.nodes.clone());
+        Self { types, inputs, nodes, outputs: Vec::new() }
+    }
+
     /// Adds a named input.
     ///
     /// # Errors

@@ -179,6 +179,28 @@ pub enum GraphError {
         /// Its shape.
         shape: Vec<u32>,
     },
+    /// A rank that a weight's adapter cannot have.
+    #[error("rank {rank} of an adapter of {name:?}, a matrix of shape {shape:?}, is not from 1 to {limit}")]
+    AdapterRank {
+        /// The weight.
+        name: String,
+        /// Its shape as a matrix.
+        shape: Vec<u32>,
+        /// The rank.
+        rank: u32,
+        /// The matrix's lesser dimension.
+        limit: u32,
+    },
+    /// A weight that cannot be adapted.
+    #[error("weight {name:?} of shape {shape:?} cannot be adapted: {reason}")]
+    NotAdaptable {
+        /// The weight.
+        name: String,
+        /// Its shape.
+        shape: Vec<u32>,
+        /// The rule that is broken.
+        reason: &'static str,
+    },
     /// A model layer that cannot follow what is before it.
     #[error("layer {layer} ({kind}) does not fit a sample of shape {shape:?}: {reason}")]
     BadLayer {

@@ -2,8 +2,8 @@
 //!
 //! A [`Graph`] is data that a stranger may send: a closed set of operations in topological order, checked against
 //! limits before anything is allocated ([`limits`]), with its cost known before it runs ([`cost`]). [`GraphBuilder`]
-//! makes graphs, [`autodiff`] extends one by the gradient of a loss, and [`programs`] turns a model's layers into the
-//! graphs that work units run. Running a graph is `shoal-compute`'s business.
+//! makes graphs, [`autodiff`] extends one by the gradient of a loss, [`lora`] adds low-rank adapters to one, and
+//! [`programs`] turns a model's layers into the graphs that work units run. Running a graph is `shoal-compute`'s business.
 
 pub mod autodiff;
 mod builder;
@@ -13,6 +13,7 @@ pub mod cost;
 mod error;
 mod graph;
 pub mod limits;
+pub mod lora;
 mod op;
 mod optimiser;
 pub mod passes;

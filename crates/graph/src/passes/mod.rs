@@ -27,16 +27,16 @@ pub fn simplify(graph: &Graph) -> Result<Graph, GraphError> {
 }
 
 /// A graph that is being written anew.
-struct Rewriting<'a> {
+pub(crate) struct Rewriting<'a> {
     graph: &'a Graph,
-    builder: GraphBuilder,
+    pub(crate) builder: GraphBuilder,
     /// Where each old value is in the new graph.
     new: Vec<Option<ValueId>>,
 }
 
 impl<'a> Rewriting<'a> {
     /// With the inputs, which a rewrite never drops: they are what the graph is called with.
-    fn new(graph: &'a Graph) -> Result<Self, GraphError> {
+    pub(crate) fn new(graph: &'a Graph) -> Result<Self, GraphError> {
         let mut rewriting = Self { graph, builder: GraphBuilder::new(), new: vec![None; graph.types().len()] };
         for (name, value) in graph.inputs() {
             let made = rewriting.builder.input(name, graph.value_type(*value).clone())?;
@@ -45,7 +45,7 @@ impl<'a> Rewriting<'a> {
         Ok(rewriting)
     }
 
-    fn get(&self, value: ValueId) -> ValueId {
+    pub(crate) fn get(&self, value: ValueId) -> ValueId {
         self.new[value.index()].expect("nodes are rewritten in their order, and no operand of a kept one is dropped")
     }
 
@@ -53,13 +53,18 @@ impl<'a> Rewriting<'a> {
         node.inputs.iter().map(|value| self.get(*value)).collect()
     }
 
-    fn keep(&mut self, node: &Node) -> Result<(), GraphError> {
+    pub(crate) fn keep(&mut self, node: &Node) -> Result<(), GraphError> {
         let made = self.builder.apply(node.op.clone(), &self.operands(node))?;
         self.new[node.output.index()] = Some(made);
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Graph, GraphError> {
+    /// Puts another value of the new graph in the place of an old one.
+    pub(crate) fn replace(&mut self, old: ValueId, new: ValueId) {
+        self.new[old.index()] = Some(new);
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Graph, GraphError> {
         for (name, value) in self.graph.outputs() {
             let made = self.get(*value);
             self.builder.output(name, made);

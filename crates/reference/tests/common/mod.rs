@@ -108,32 +108,39 @@ impl Case {
 
     /// Greatest deviation of a gradient from finite differences, relative to the gradient's norm.
     pub fn deviation(&self, seed: u64) -> f64 {
-        let reals = self.draw(seed);
-        let made = run(&self.graph, &reals).unwrap();
-        let mut greatest = 0.0f64;
-        for (i, input) in self.inputs.iter().enumerate() {
-            let Some(gradient) = made.get(&format!("grad{i}")) else { continue };
-            assert_eq!(gradient.len() as u64, input.tensor_type.elements());
-            let expected: Vec<f64> =
-                (0..gradient.len()).map(|at| self.difference(&reals, &format!("in{i}"), at)).collect();
-            let distance = norm(gradient.iter().zip(&expected).map(|(a, b)| a - b));
-            let deviation = distance / norm(expected.iter().copied()).max(1e-3);
-            assert!(deviation.is_finite(), "operand {i}: {gradient:?}");
-            greatest = greatest.max(deviation);
-        }
-        greatest
+        let is_float = |input: &Input| input.tensor_type.dtype == DType::F32;
+        let floats = self.inputs.iter().enumerate().filter(|(_, input)| is_float(input)).map(|(i, _)| i);
+        let pairs: Vec<(String, String)> = floats.map(|i| (format!("in{i}"), format!("grad{i}"))).collect();
+        // The last input weighs the result, and is not differentiated.
+        deviation(&self.graph, &self.draw(seed), &pairs[..pairs.len() - 1])
     }
+}
 
-    /// Fourth-order central difference: its error is h⁴/30 of the fifth derivative.
-    fn difference(&self, reals: &Reals, name: &str, at: usize) -> f64 {
-        const STEP: f64 = 1.0 / 1024.0;
-        let loss = |steps: f64| {
-            let mut moved = reals.clone();
-            moved.get_mut(name).unwrap()[at] += steps * STEP;
-            run(&self.graph, &moved).unwrap()["loss"][0]
-        };
-        (8.0 * (loss(1.0) - loss(-1.0)) - (loss(2.0) - loss(-2.0))) / (12.0 * STEP)
+/// Greatest deviation of the gradients, by the input's name and the output's, of the output `loss`.
+pub fn deviation(graph: &Graph, reals: &Reals, gradients: &[(String, String)]) -> f64 {
+    let made = run(graph, reals).unwrap();
+    let mut greatest = 0.0f64;
+    for (input, output) in gradients {
+        let gradient = &made[output];
+        assert_eq!(gradient.len(), reals[input].len(), "{input}");
+        let expected: Vec<f64> = (0..gradient.len()).map(|at| difference(graph, reals, input, at)).collect();
+        let distance = norm(gradient.iter().zip(&expected).map(|(a, b)| a - b));
+        let deviation = distance / norm(expected.iter().copied()).max(1e-3);
+        assert!(deviation.is_finite(), "{input}: {gradient:?}");
+        greatest = greatest.max(deviation);
     }
+    greatest
+}
+
+/// Fourth-order central difference: its error is h⁴/30 of the fifth derivative.
+fn difference(graph: &Graph, reals: &Reals, name: &str, at: usize) -> f64 {
+    const STEP: f64 = 1.0 / 1024.0;
+    let loss = |steps: f64| {
+        let mut moved = reals.clone();
+        moved.get_mut(name).unwrap()[at] += steps * STEP;
+        run(graph, &moved).unwrap()["loss"][0]
+    };
+    (8.0 * (loss(1.0) - loss(-1.0)) - (loss(2.0) - loss(-2.0))) / (12.0 * STEP)
 }
 
 pub fn norm(numbers: impl Iterator<Item = f64>) -> f64 {
