@@ -253,15 +253,15 @@ impl GraphBuilder {
         self.mul(x, sigmoid)
     }
 
-    /// ln(1 + e^x), without overflow: relu(x) + ln(1 + e^−|x|).
+    /// ln(1 + e^x), without overflow: max(x, 0) + ln(1 + e^−|x|). At 0 the tie of x and 0 gives the slope ½.
     pub fn softplus(&mut self, x: ValueId) -> Made {
-        // At 0 the least of both is x, of slope 1, where relu has slope 0: together ½, which −|x| by sign would not give.
-        let opposite = self.unary(Unary::Neg, x)?;
-        let negative = self.binary(Binary::Min, x, opposite)?;
+        let size = self.unary(Unary::Abs, x)?;
+        let negative = self.unary(Unary::Neg, size)?;
         let small = self.unary(Unary::Exp, negative)?;
         let small = self.add_scalar(small, 1.0)?;
         let small = self.unary(Unary::Log, small)?;
-        let positive = self.unary(Unary::Relu, x)?;
+        let zero = self.scalar(0.0)?;
+        let positive = self.binary(Binary::Max, x, zero)?;
         self.add(positive, small)
     }
 

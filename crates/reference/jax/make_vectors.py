@@ -9,9 +9,10 @@ Inputs are drawn by the linear congruence `Numbers` that crates/reference/src/nu
 alone. Each case is a function of its inputs in0, in1, ...; r is one more input of the result's shape, the loss is sum(y * r)
 and grad{i} the loss's gradient for each float input. A net's loss is its own, with a gradient for each parameter.
 
+The cases named point.… are of given numbers: ties, zeros, and where a slope is infinite (written as a string).
+
 Constants of Shoal's layers are f32, and so they are here (`c`). Where Shoal differs from JAX:
-- a gradient of max, min, relu or a pooling at a tie goes to other operands; the numbers drawn have none (`distinct`), but for the
-  zeros of relu under a pooling, through which no gradient passes in either;
+- the slope of |x| at 0 is 0, not 1, and that of x**0 in x at 0 is 0, not NaN; no case has them;
 - the slope of erf has the f32 constant 2/sqrt(pi), here by a rule of its own (`erf`).
 """
 
@@ -69,6 +70,10 @@ def below(most, *shape):
     return shape, int, lambda n, count: [n.whole(0, most - 1) for _ in range(count)]
 
 
+def given(values, *shape):
+    return shape, float, lambda n, count: values
+
+
 def draw(spec, numbers):
     shape, kind, numbers_of = spec
     drawn = numbers_of(numbers, math.prod(shape))
@@ -79,7 +84,7 @@ cases = {}
 
 
 def listed(x):
-    return np.asarray(x, dtype=np.float64).reshape(-1).tolist()
+    return [y if math.isfinite(y) else str(y) for y in np.asarray(x, dtype=np.float64).reshape(-1).tolist()]
 
 
 def case(name, inputs, function):
@@ -273,8 +278,33 @@ def nets():
     }, transformer)
 
 
+def points():
+    zeros = given([2.0, 0.0, 3.0, 0.0, 2.0, 0.0, 2.0, 3.0, 4.0, 0.0, 0.0, -0.0], 4, 3)
+    case("point.reduce_product", [zeros], lambda x: jnp.prod(x, axis=1))
+    case("point.reduce_product_all", [given([2.0, 3.0, 0.0, 5.0], 2, 2)], jnp.prod)
+    ties = given([2.0, 2.0, 1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0], 3, 3)
+    case("point.reduce_max", [ties], lambda x: jnp.max(x, axis=1))
+    case("point.reduce_min", [ties], lambda x: jnp.min(x, axis=1))
+    pairs = [given([1.0, 1.0, 2.0, 0.0, -1.0], 5), given([1.0, 2.0, 1.0, -0.0, -1.0], 5)]
+    case("point.max", pairs, jnp.maximum)
+    case("point.min", pairs, jnp.minimum)
+    case("point.max_broadcast", [given([1.0, 1.0, 2.0], 3), given([1.0])], jnp.maximum)
+    case("point.pow", [given([0.0] * 5, 5), given([2.0, 1.0, 0.5, 3.0, 1.5], 5)], jnp.power)
+    case("point.pow_inverse", [given([0.0])], lambda x: x ** -1.0)
+    case("point.sqrt", [given([0.0, 4.0], 2)], jnp.sqrt)
+    case("point.log", [given([0.0, 1.0], 2)], jnp.log)
+    case("point.reciprocal", [given([0.0, 2.0], 2)], lambda x: 1.0 / x)
+    case("point.div", [given([1.0, -1.0], 2), given([0.0, 0.0], 2)], jnp.divide)
+    case("point.relu", [given([0.0, -0.0, 1.0], 3)], jax.nn.relu)
+    case("point.sign", [given([0.0, 2.0], 2)], jnp.sign)
+    case("point.softplus", [given([0.0, 1.0], 2)], jax.nn.softplus)
+    image = given([1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0], 1, 1, 3, 3)
+    case("point.max_pool2d", [image], lambda x: pool(x, -jnp.inf, lax.max, (2, 2), (1, 1), ((0, 0), (0, 0))))
+
+
 operations()
 layers()
 nets()
+points()
 json.dump({"jax": jax.__version__, "cases": cases}, sys.stdout, separators=(",", ":"))
 print()

@@ -318,3 +318,12 @@ fn gradients_without_a_derivative_are_refused_by_name() {
         assert_eq!(refused, GraphError::NotDifferentiable { op: op.name() });
     }
 }
+
+#[test]
+fn powers_of_0_and_absolute_values_are_flat_where_jax_says_otherwise() {
+    const ZEROS: Range = Range::Given(&[0.0, -0.0]);
+    let gradient = |case: &common::Case| shoal_reference::run(&case.graph, &case.draw(1)).unwrap()["grad0"].clone();
+    let power = one(Binary::Pow.op(), &[f32_in(&[2], ZEROS), f32_in(&[2], ZEROS)]);
+    assert_eq!(gradient(&power), [0.0, 0.0]);
+    assert_eq!(gradient(&one(Op::Unary(Unary::Abs), &[f32_in(&[2], ZEROS)])), [0.0, 0.0]);
+}

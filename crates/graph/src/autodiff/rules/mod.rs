@@ -1,10 +1,17 @@
-//! The derivative of each operation, as nodes.
+//! The derivative of each operation, as nodes. Where a function has no slope, or has two, the gradient is one that JAX
+//! gives too: what ties for the greatest or the least shares it, a product with zeros has that of the other factors, and an
+//! infinite slope (√x, ln x, 1/x and powers at 0) is infinite. Two differ: |x| at 0 has slope 0, not 1, and x⁰ has slope 0
+//! in x at 0 as everywhere, not NaN.
 
+mod elementwise;
+mod reductions;
+
+use self::reductions::sum_to;
 use crate::{
     builder::GraphBuilder,
     error::GraphError,
     graph::{Node, ValueId},
-    op::{Binary, DType, Op, Reduction, Unary, Window2d},
+    op::{DType, Op, Window2d},
 };
 
 /// Gradient of the node's operand at `position`, when the gradient of its result is `dy`; `None` where it is zero
@@ -22,9 +29,9 @@ pub(super) fn operand_gradient(
         Op::Constant(_) | Op::Iota { .. } | Op::ArgMax { .. } | Op::MatMulInteger { .. } => return Ok(None),
         Op::Cast { to: DType::F32 } if b.value_type(x).dtype == DType::F32 => dy,
         Op::Cast { .. } => return Ok(None),
-        Op::Unary(unary) => return unary_gradient(b, *unary, x, node.output, dy),
+        Op::Unary(unary) => return elementwise::unary(b, *unary, x, node.output, dy),
         Op::Binary(binary) => {
-            let Some(dx) = binary_gradient(b, *binary, node, position, dy)? else { return Ok(None) };
+            let Some(dx) = elementwise::binary(b, *binary, node, position, dy)? else { return Ok(None) };
             sum_to(b, dx, &shape)?
         }
         Op::Where => {
@@ -57,7 +64,7 @@ pub(super) fn operand_gradient(
             b.apply(Op::ScatterAdd { axis: *axis, size }, &[dy, operand(1)])?
         }
         Op::ScatterAdd { axis, .. } => b.apply(Op::Gather { axis: *axis }, &[dy, operand(1)])?,
-        Op::Reduce { reduction, axes } => reduce_gradient(b, *reduction, axes, x, node.output, dy)?,
+        Op::Reduce { reduction, axes } => reductions::gradient(b, *reduction, axes, x, node.output, dy)?,
         Op::MatMul { trans_a, trans_b } => {
             // With A' = op(a), B' = op(b): dA' = dy·B'ᵀ and dB' = A'ᵀ·dy, each transposed back where stored so.
             let other = operand(1 - position);
@@ -103,125 +110,6 @@ pub(super) fn operand_gradient(
     Ok(Some(made))
 }
 
-fn unary_gradient(
-    b: &mut GraphBuilder,
-    unary: Unary,
-    x: ValueId,
-    y: ValueId,
-    dy: ValueId,
-) -> Result<Option<ValueId>, GraphError> {
-    let made = match unary {
-        Unary::Neg => b.unary(Unary::Neg, dy)?,
-        Unary::Abs => {
-            let sign = b.unary(Unary::Sign, x)?;
-            b.mul(dy, sign)?
-        }
-        Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round => return Ok(None),
-        Unary::Sqrt => {
-            let half = b.scale(dy, 0.5)?;
-            b.div(half, y)?
-        }
-        Unary::Reciprocal => {
-            let square = b.mul(y, y)?;
-            let product = b.mul(dy, square)?;
-            b.unary(Unary::Neg, product)?
-        }
-        Unary::Exp => b.mul(dy, y)?,
-        Unary::Log => b.div(dy, x)?,
-        Unary::Sin => {
-            let cos = b.unary(Unary::Cos, x)?;
-            b.mul(dy, cos)?
-        }
-        Unary::Cos => {
-            let sin = b.unary(Unary::Sin, x)?;
-            let product = b.mul(dy, sin)?;
-            b.unary(Unary::Neg, product)?
-        }
-        Unary::Tanh => {
-            let square = b.mul(y, y)?;
-            let one = b.scalar(1.0)?;
-            let slope = b.sub(one, square)?;
-            b.mul(dy, slope)?
-        }
-        Unary::Erf => {
-            // 2/√π·e^−x².
-            let square = b.mul(x, x)?;
-            let negative = b.unary(Unary::Neg, square)?;
-            let bell = b.unary(Unary::Exp, negative)?;
-            let slope = b.scale(bell, std::f32::consts::FRAC_2_SQRT_PI)?;
-            b.mul(dy, slope)?
-        }
-        Unary::Sigmoid => {
-            let one = b.scalar(1.0)?;
-            let rest = b.sub(one, y)?;
-            let slope = b.mul(y, rest)?;
-            b.mul(dy, slope)?
-        }
-        Unary::Relu => {
-            let zero = b.scalar(0.0)?;
-            let is_positive = b.binary(Binary::Less, zero, x)?;
-            b.select(is_positive, dy, zero)?
-        }
-    };
-    Ok(Some(made))
-}
-
-/// The gradient before it is summed over what was broadcast.
-fn binary_gradient(
-    b: &mut GraphBuilder,
-    binary: Binary,
-    node: &Node,
-    position: usize,
-    dy: ValueId,
-) -> Result<Option<ValueId>, GraphError> {
-    let (left, right) = (node.inputs[0], node.inputs[1]);
-    let is_left = position == 0;
-    let made = match binary {
-        Binary::Add => dy,
-        Binary::Sub if is_left => dy,
-        Binary::Sub => b.unary(Unary::Neg, dy)?,
-        Binary::Mul => b.mul(dy, if is_left { right } else { left })?,
-        Binary::Div if is_left => b.div(dy, right)?,
-        Binary::Div => {
-            let quotient = b.div(node.output, right)?;
-            let product = b.mul(dy, quotient)?;
-            b.unary(Unary::Neg, product)?
-        }
-        Binary::Max | Binary::Min => {
-            // A tie goes to the left operand, which is the result then.
-            let (lesser, greater) = if binary == Binary::Max { (left, right) } else { (right, left) };
-            let is_right = b.binary(Binary::Less, lesser, greater)?;
-            let zero = b.scalar(0.0)?;
-            if is_left { b.select(is_right, zero, dy)? } else { b.select(is_right, dy, zero)? }
-        }
-        Binary::Pow if is_left => {
-            let one_less = b.add_scalar(right, -1.0)?;
-            let power = b.binary(Binary::Pow, left, one_less)?;
-            let slope = b.mul(right, power)?;
-            b.mul(dy, slope)?
-        }
-        Binary::Pow => {
-            let log = b.unary(Unary::Log, left)?;
-            let slope = b.mul(node.output, log)?;
-            b.mul(dy, slope)?
-        }
-        Binary::Less | Binary::LessEqual | Binary::Equal | Binary::And | Binary::Or | Binary::Xor => return Ok(None),
-    };
-    Ok(Some(made))
-}
-
-/// Sums a gradient over the axes along which a tensor of that shape was stretched.
-fn sum_to(b: &mut GraphBuilder, dy: ValueId, shape: &[u32]) -> Result<ValueId, GraphError> {
-    let stretched = b.shape(dy).to_vec();
-    let added = stretched.len() - shape.len();
-    let axes: Vec<u32> = (0..stretched.len())
-        .filter(|axis| *axis < added || (shape[axis - added] == 1 && stretched[*axis] > 1))
-        .map(|axis| axis as u32)
-        .collect();
-    let summed = if axes.is_empty() { dy } else { b.apply(Op::Reduce { reduction: Reduction::Sum, axes }, &[dy])? };
-    b.reshape(summed, shape)
-}
-
 /// Puts what was cut out back in its place; axes that were read backwards are turned first.
 fn slice_gradient(
     b: &mut GraphBuilder,
@@ -250,39 +138,6 @@ fn slice_gradient(
         interior.push(if len[axis] == 1 { 0 } else { step - 1 });
     }
     b.apply(Op::Pad { low, high, interior, value: 0.0 }, &[dy])
-}
-
-fn reduce_gradient(
-    b: &mut GraphBuilder,
-    reduction: Reduction,
-    axes: &[u32],
-    x: ValueId,
-    y: ValueId,
-    dy: ValueId,
-) -> Result<ValueId, GraphError> {
-    let shape = b.shape(x).to_vec();
-    let mut kept = shape.clone();
-    for axis in axes {
-        kept[*axis as usize] = 1;
-    }
-    let dy = b.reshape(dy, &kept)?;
-    match reduction {
-        Reduction::Sum => b.broadcast(dy, &shape),
-        Reduction::Product => {
-            let y = b.reshape(y, &kept)?;
-            let product = b.mul(dy, y)?;
-            b.div(product, x)
-        }
-        // Equals share the gradient.
-        Reduction::Max | Reduction::Min => {
-            let y = b.reshape(y, &kept)?;
-            let is_it = b.binary(Binary::Equal, x, y)?;
-            let is_it = b.cast(is_it, DType::F32)?;
-            let count = b.reduce(Reduction::Sum, is_it, axes)?;
-            let share = b.div(dy, count)?;
-            b.mul(is_it, share)
-        }
-    }
 }
 
 fn conv_grad_input(
