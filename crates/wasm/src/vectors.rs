@@ -7,6 +7,6 @@ use wasm_bindgen::prelude::*;
 pub fn run_exact_vectors() -> String {
     let results = shoal_compute::vectors::run_all();
     let hashes: serde_json::Map<String, serde_json::Value> =
-        results.into_iter().map(|result| (result.name.to_owned(), result.blake3.into())).collect();
+        results.into_iter().map(|result| (result.name, result.blake3.into())).collect();
     serde_json::Value::from(hashes).to_string()
 }

@@ -15,6 +15,8 @@ use std::rc::Rc;
 use shoal_graph::{Graph, Op, TensorType, ValueId};
 
 use self::{buffers::Buffers, fuse::Step, held::Held};
+#[cfg(test)]
+use crate::kernels::gemm::{Scratch, lanes::Level};
 use crate::{
     error::ComputeError,
     tensor::{Data, Tensor, Tensors},
@@ -50,6 +52,14 @@ impl Executable {
         let held = Held::new(&graph);
         let buffers = Buffers::within(graph.peak_memory_bytes() + FIXED_BYTES);
         Self { graph, steps, dead, held, buffers }
+    }
+
+    /// With kernels at one level of this machine, which changes no bit.
+    #[cfg(test)]
+    pub(crate) fn at(graph: Graph, level: Level) -> Self {
+        let mut executable = Self::new(graph);
+        executable.buffers.scratch = Scratch::at(level);
+        executable
     }
 
     /// Keeps inputs for all runs from now on, such as weights: they are not given to [`Self::run`] any more, and products

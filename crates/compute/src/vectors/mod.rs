@@ -2,6 +2,7 @@
 //! `tests/vectors/exact/exact-1.json`; natively, in Node and in browsers, [`run_all`] is compared with that one file. All
 //! inputs come from ChaCha8 seeded by the vector's name, so nothing but this code is needed to reproduce them.
 
+mod functions;
 mod graphs;
 mod layers;
 
@@ -26,7 +27,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VectorResult {
     /// What is computed.
-    pub name: &'static str,
+    pub name: String,
     /// Hash of the result.
     pub blake3: String,
 }
@@ -38,16 +39,16 @@ pub fn run_all() -> Vec<VectorResult> {
     for (name, graph) in &graphs {
         let made = CpuBackend::new().run_now(graph, numbers(name, graph, false)).expect("a vector runs");
         made.check_finite().expect("the bits of a NaN belong to the machine and are no vector");
-        results.push(VectorResult { name, blake3: hex::encode(made.hash()) });
+        results.push(result(name, made.hash()));
     }
     for (name, of) in [("edge_values_matmul", 0), ("edge_values_conv2d", 3), ("edge_values_elementwise", 8)] {
         let graph = &graphs[of].1;
         let made = CpuBackend::new().run_now(graph, numbers(name, graph, true)).expect("a vector runs");
-        results.push(VectorResult { name, blake3: hex::encode(made.hash()) });
+        results.push(result(name, made.hash()));
     }
     let model = model();
     let parameters = initial_parameters(&model, job_seed(1, "vectors")).expect("the model can be built");
-    results.push(VectorResult { name: "initial_parameters", blake3: hex::encode(parameters.hash()) });
+    results.push(result("initial_parameters", parameters.hash()));
     let one_step = LocalTraining { steps: 1, batch: 16, learning_rate: 0.1, momentum: 0.9 };
     for (name, program) in [
         ("unit_training_step", Program::LocalTraining(one_step)),
@@ -57,9 +58,14 @@ pub fn run_all() -> Vec<VectorResult> {
         ("unit_map_3_runs", Program::Map(proto::Map { batch: 16, rows: 40 })),
     ] {
         let output = run_vector_unit(&vector_unit(program));
-        results.push(VectorResult { name, blake3: BlobId::of(&output).to_string() });
+        results.push(result(name, *BlobId::of(&output).as_bytes()));
     }
+    results.extend(functions::all().into_iter().map(|(name, made)| result(&name, made.hash())));
     results
+}
+
+fn result(name: &str, hash: [u8; 32]) -> VectorResult {
+    VectorResult { name: name.to_owned(), blake3: hex::encode(hash) }
 }
 
 /// A whole unit with its blobs, for tests of backends.
@@ -163,5 +169,24 @@ fn number(uniform: &mut Uniform, edge: bool) -> f32 {
         // Near the square root of the least normal, so that products are subnormal.
         2 => x * 1e-19,
         _ => f32::MIN_POSITIVE.copysign(x),
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::{graphs, numbers};
+    use crate::{executable::Executable, kernels::gemm::lanes::Level};
+
+    #[test]
+    fn every_graph_has_its_committed_hash_at_every_level() {
+        let text = include_str!("../../../../tests/vectors/exact/exact-1.json");
+        let committed: serde_json::Value = serde_json::from_str(text).expect("the vectors are JSON");
+        for level in Level::available() {
+            for (name, graph) in graphs::all() {
+                let inputs = numbers(name, &graph, false);
+                let made = Executable::at(graph, level).run(inputs).expect("a vector runs");
+                assert_eq!(hex::encode(made.hash()), committed["blake3"][name], "{name} at {level:?}");
+            }
+        }
     }
 }
