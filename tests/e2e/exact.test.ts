@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { startBrowser } from '../src/browser.ts';
 import { ROOT, WASM_DIR } from '../src/environment.ts';
+import { chromiumPage, findFirefox, firefoxPage, type TestPage } from '../src/transport/pages.ts';
 
 /** The native crates compute and compare the same file in `crates/compute/tests/vectors.rs`. */
 const EXPECTED = (
@@ -24,26 +24,32 @@ test('Node computes the exact vectors to the committed bits', async () => {
   assert.deepEqual(JSON.parse(bindings.run_exact_vectors()), EXPECTED);
 });
 
-test('Chromium computes the exact vectors to the committed bits, in a worker', async () => {
+test('Chromium computes the exact vectors to the committed bits, in a worker', () => inWorker((url) => chromiumPage(url)));
+
+test('Firefox computes the exact vectors to the committed bits, in a worker', async (t) => {
+  const firefox = findFirefox();
+  if (firefox === null) return t.skip('no Firefox; `cargo xtask setup` says how to get it');
+  await inWorker((url) => firefoxPage(firefox, url));
+});
+
+async function inWorker(open: (url: string) => Promise<TestPage>): Promise<void> {
   const server = await serveBindings();
-  const browser = await startBrowser();
   try {
-    const page = await browser.newPage();
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    const json = await page.evaluate(
-      () =>
-        new Promise<string>((resolve, reject) => {
-          const worker = new Worker('/vectors.js', { type: 'module' });
-          worker.onmessage = ({ data }: MessageEvent<string>) => resolve(data);
-          worker.onerror = ({ message }) => reject(new Error(message));
-        }),
-    );
-    assert.deepEqual(JSON.parse(json), EXPECTED);
+    await using page = await open(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    assert.deepEqual(JSON.parse((await page.call('vectors')) as string), EXPECTED);
   } finally {
-    await browser.close();
     server.close();
   }
-});
+}
+
+const PAGE = `<!doctype html><title>vectors</title><script>
+globalThis.vectors = () =>
+  new Promise((resolve, reject) => {
+    const worker = new Worker('/vectors.js', { type: 'module' });
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = ({ message }) => reject(new Error(message));
+  });
+</script>`;
 
 const SCRIPT = `
 import init, { run_exact_vectors } from './shoal_wasm.js';
@@ -55,7 +61,7 @@ function serveBindings(): Promise<Server> {
   const server = createServer((request, response) => {
     const name = (request.url ?? '/').slice(1);
     const file = join(WASM_DIR, name);
-    if (name === '') response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>vectors</title>');
+    if (name === '') response.writeHead(200, { 'content-type': 'text/html' }).end(PAGE);
     else if (name === 'vectors.js') response.writeHead(200, { 'content-type': 'text/javascript' }).end(SCRIPT);
     else if (/^[\w.]+$/.test(name) && existsSync(file)) {
       const type = name.endsWith('.wasm') ? 'application/wasm' : 'text/javascript';
