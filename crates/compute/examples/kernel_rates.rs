@@ -39,12 +39,14 @@ const PRODUCTS: [(usize, usize, usize); 8] = [
     (16, 1024, 1024),
 ];
 /// Name, samples, channels in and out, side, groups, stride; kernels are 3 × 3 with the padding that keeps the side.
-const CONVOLUTIONS: [(&str, usize, usize, usize, usize, usize, usize); 5] = [
+const CONVOLUTIONS: [(&str, usize, usize, usize, usize, usize, usize); 7] = [
     ("1x28x28 to 16", 64, 1, 16, 28, 1, 1),
     ("16x14x14 to 32", 64, 16, 32, 14, 1, 1),
     ("64x28x28 to 64", 2, 64, 64, 28, 1, 1),
     ("64x28x28 to 128, stride 2", 2, 64, 128, 28, 1, 2),
     ("64x28x28 depthwise", 4, 64, 64, 28, 64, 1),
+    ("64x28x28 depthwise, stride 2", 4, 64, 64, 28, 64, 2),
+    ("256x7x7 depthwise", 8, 256, 256, 7, 256, 1),
 ];
 
 /// Something that can be done again and again.

@@ -6,7 +6,7 @@
 //! | operation | count |
 //! |---|---|
 //! | `mat_mul`, `mat_mul_integer` | 2·m·n·k a matrix |
-//! | `conv2d` and both its gradients | 2·n·o·oh·ow·(c/groups)·kh·kw |
+//! | `conv2d` and both its gradients | 2·n·o·oh·ow·(c/groups)·kh·kw, or the elements of all padded planes if these are more |
 //! | what computes or moves an element | 1 per element made |
 //! | exp, log, sin, cos, tanh, erf, sigmoid, pow | 16 per element (an exponential is about 14 operations) |
 //! | `max_pool2d`, `sum_pool2d` and their gradients | kh·kw per window |
@@ -25,6 +25,11 @@ use crate::{
 pub const TRANSCENDENTAL_WEIGHT: u64 = 16;
 /// Upper bound on one graph's reference operations: a day at 100 TFLOP/s, far from overflow when summed over units.
 pub const MAX_REFERENCE_OPS: u64 = 1 << 53;
+
+/// Channels of a convolution with as many groups as channels in and out whose planes are held at once.
+pub const DEPTHWISE_BLOCK: u64 = 16;
+/// Channels from which on such a convolution runs in blocks.
+pub const MIN_DEPTHWISE_CHANNELS: u32 = 8;
 
 /// Cost of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +73,13 @@ pub fn node_ops(node: &Node, types: &[TensorType]) -> u64 {
     let products = || made.saturating_mul(product_depth(node, types)).saturating_mul(2);
     match &node.op {
         Op::Reshape { .. } => 0,
-        Op::MatMul { .. } | Op::MatMulInteger { .. } | Op::Conv2d { .. } | Op::Conv2dGradWeight { .. } => products(),
+        Op::MatMul { .. } | Op::MatMulInteger { .. } => products(),
+        Op::Conv2d { .. } | Op::Conv2dGradWeight { .. } => products().max(plane_elements(node, types)),
         // The same products as the forward convolution: each element of dy with each weight of its output channel.
-        Op::Conv2dGradInput { .. } => elements(input(1)).saturating_mul(elements(&input(0)[1..])).saturating_mul(2),
+        Op::Conv2dGradInput { .. } => {
+            let products = elements(input(1)).saturating_mul(elements(&input(0)[1..])).saturating_mul(2);
+            products.max(plane_elements(node, types))
+        }
         Op::MaxPool2d { kernel_height, kernel_width, .. } | Op::SumPool2d { kernel_height, kernel_width, .. } => {
             made.saturating_mul(kernel_len(*kernel_height, *kernel_width))
         }
@@ -134,30 +143,64 @@ pub fn product_depth(node: &Node, types: &[TensorType]) -> u64 {
 fn scratch_bytes(node: &Node, types: &[TensorType]) -> u64 {
     let input = |i: usize| types[node.inputs[i].index()].shape.as_slice();
     let made = types[node.output.index()].shape.as_slice();
+    let plane = plane(node, types);
     let (unfolded, held) = match &node.op {
-        Op::Conv2d { window, .. } => {
+        Op::Conv2d { .. } => {
             let weight = input(1);
-            let plane = padded_plane(*window, [weight[2], weight[3]], [made[2], made[3]]);
             let unfolded = elements(&weight[1..]).saturating_mul(elements(&made[2..]));
             (unfolded, plane.saturating_add(elements(weight)))
         }
-        Op::Conv2dGradInput { window, .. } => {
-            let weight = input(0);
-            let plane = u64::from(made[2])
-                .saturating_add(window.height.extent(weight[2]))
-                .saturating_mul(u64::from(made[3]).saturating_add(window.width.extent(weight[3])));
+        Op::Conv2dGradInput { .. } => {
+            let weight = elements(input(0));
             let unfolded = product_depth(node, types).saturating_mul(elements(&made[2..]));
-            (unfolded.saturating_add(elements(weight)), plane.saturating_add(elements(weight).saturating_mul(2)))
+            (unfolded.saturating_add(weight), plane.saturating_add(weight.saturating_mul(2)))
         }
-        Op::Conv2dGradWeight { window, .. } => {
-            let dy = input(1);
-            let plane = padded_plane(*window, [made[2], made[3]], [dy[2], dy[3]]);
-            let unfolded = elements(&made[1..]).saturating_mul(elements(&dy[2..]));
+        Op::Conv2dGradWeight { .. } => {
+            let unfolded = elements(&made[1..]).saturating_mul(elements(&input(1)[2..]));
             (unfolded, plane.saturating_mul(u64::from(made[1])).saturating_add(elements(made)))
         }
-        _ => (0, 0),
+        _ => return 0,
     };
+    let held = depthwise_block(node, types, plane).unwrap_or(held);
     unfolded.max(held).saturating_mul(4)
+}
+
+/// What a convolution of single channels holds: planes and weights of a block of channels, and a line of results.
+fn depthwise_block(node: &Node, types: &[TensorType], plane: u64) -> Option<u64> {
+    let shape = |value: ValueId| types[value.index()].shape.as_slice();
+    let (image, weight, result) = match &node.op {
+        Op::Conv2d { .. } => (node.inputs[0], node.inputs[1], node.output),
+        Op::Conv2dGradInput { .. } => (node.output, node.inputs[0], node.output),
+        Op::Conv2dGradWeight { .. } => (node.inputs[0], node.output, node.inputs[1]),
+        _ => return None,
+    };
+    let (image, weight, result) = (shape(image), shape(weight), shape(result));
+    let is_depthwise = weight[1] == 1 && image[1] == weight[0] && image[1] >= MIN_DEPTHWISE_CHANNELS;
+    let kernel = elements(&weight[2..]);
+    let each = plane.saturating_add(kernel).saturating_add(u64::from(result[3])).saturating_add(1);
+    // And where each weight reads a plane, in 8 bytes.
+    is_depthwise.then(|| each.saturating_mul(DEPTHWISE_BLOCK).saturating_add(kernel.saturating_mul(2)))
+}
+
+/// Elements of all planes that a convolution writes: one for each channel of each image that its windows lie over.
+fn plane_elements(node: &Node, types: &[TensorType]) -> u64 {
+    let images =
+        types[node.inputs[usize::from(matches!(node.op, Op::Conv2dGradInput { .. }))].index()].shape.as_slice();
+    plane(node, types).saturating_mul(elements(&images[..2]))
+}
+
+/// Elements of one padded plane of a convolution; 0 for other operations.
+fn plane(node: &Node, types: &[TensorType]) -> u64 {
+    let input = |i: usize| types[node.inputs[i].index()].shape.as_slice();
+    let made = types[node.output.index()].shape.as_slice();
+    match &node.op {
+        Op::Conv2d { window, .. } => padded_plane(*window, [input(1)[2], input(1)[3]], [made[2], made[3]]),
+        Op::Conv2dGradInput { window, .. } => u64::from(made[2])
+            .saturating_add(window.height.extent(input(0)[2]))
+            .saturating_mul(u64::from(made[3]).saturating_add(window.width.extent(input(0)[3]))),
+        Op::Conv2dGradWeight { window, .. } => padded_plane(*window, [made[2], made[3]], [input(1)[2], input(1)[3]]),
+        _ => 0,
+    }
 }
 
 /// Elements of one plane of an image with the padding that its windows reach, a column for each phase of the stride.

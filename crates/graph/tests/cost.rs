@@ -54,6 +54,26 @@ fn memory_bound_operations_count_their_elements() {
     assert_eq!(one_op(Op::Reshape { shape: vec![42] }, &[&[6, 7]]).reference_ops(), 0);
 }
 
+/// Padding and steps that push windows apart make planes that are far larger than what is multiplied.
+#[test]
+fn planes_that_are_larger_than_the_products_are_what_a_convolution_counts() {
+    let axis = Axis2d { stride: 4096, dilation: 1, low: 4096, high: 4096 };
+    let window = Window2d { height: axis, width: axis };
+    let channels = 5 * 7;
+    let least = channels * 8193 * 8193;
+    let forward = one_op(Op::Conv2d { window, groups: 1 }, &[&[7, 5, 1, 1], &[1, 5, 1, 1]]);
+    assert!(forward.reference_ops() > least, "{}", forward.reference_ops());
+    let op = Op::Conv2dGradWeight { window, groups: 1, kernel_height: 1, kernel_width: 1 };
+    let grad_weight = one_op(op, &[&[7, 5, 1, 1], &[7, 1, 3, 3]]);
+    assert!(grad_weight.reference_ops() > least, "{}", grad_weight.reference_ops());
+    let dilated =
+        Window2d { height: Axis2d { dilation: 4096, stride: 1, ..axis }, width: Axis2d { dilation: 4096, ..axis } };
+    let op = Op::Conv2dGradInput { window: dilated, groups: 1, height: 1, width: 1 };
+    let [oh, ow] = dilated.output([1, 1], [2, 2]).unwrap();
+    let grad_input = one_op(op, &[&[2, 1, 2, 2], &[3, 2, oh, ow]]);
+    assert!(grad_input.reference_ops() > 6 * 4096 * 4096, "{}", grad_input.reference_ops());
+}
+
 #[test]
 fn peak_memory_counts_live_values_and_scratch() {
     // x and y of 42 elements.
@@ -69,6 +89,11 @@ fn peak_memory_counts_live_values_and_scratch() {
     let op = Op::Conv2dGradWeight { window, groups: 1, kernel_height: 1, kernel_width: 1 };
     let far = one_op(op, &[&[1, 5, 1, 1], &[1, 1, 3, 3]]);
     assert!(far.peak_memory_bytes() > 5 * 4 * 8193 * 8193, "{}", far.peak_memory_bytes());
+    // Planes of 16 channels of a depthwise convolution, each with its weights, a line of results and a bias.
+    let depthwise =
+        one_op(Op::Conv2d { window: Window2d::square(1, 1), groups: 20 }, &[&[1, 20, 8, 8], &[20, 1, 3, 3]]);
+    let planes = 16 * ((8 + 3) * (8 + 3) + 9 + 8 + 1) + 2 * 9;
+    assert_eq!(depthwise.peak_memory_bytes(), 4 * (20 * 64 + 20 * 9 + 20 * 64 + planes));
     // A chain frees what is read for the last time: never more than two at once.
     let mut b = GraphBuilder::new();
     let mut x = b.input("x", TensorType::f32([100])).unwrap();

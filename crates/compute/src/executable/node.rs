@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use shoal_graph::{DType, Graph, Node, Op, Window2d};
+use shoal_graph::{DType, Graph, Node, Op, Window2d, cost};
 
 use super::{Values, buffers::Buffers, held::Held};
 use crate::{
     error::ComputeError,
     kernels::{
-        conv::Conv,
+        conv::{Conv, DEPTHWISE_BLOCK, MIN_DEPTHWISE_CHANNELS},
         gather::Indexed,
         gemm, integer,
         pool::Pool,
@@ -17,6 +17,9 @@ use crate::{
     },
     tensor::{Data, Element},
 };
+
+const _: () = assert!(DEPTHWISE_BLOCK as u64 == cost::DEPTHWISE_BLOCK, "planes are counted as they are held");
+const _: () = assert!(MIN_DEPTHWISE_CHANNELS == cost::MIN_DEPTHWISE_CHANNELS as usize, "and from as many channels on");
 
 /// What the node makes of the values.
 pub(super) fn run(

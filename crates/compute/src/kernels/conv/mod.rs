@@ -5,11 +5,14 @@
 //! group only meet each other.
 
 mod correlate;
+mod depthwise;
 mod planes;
 #[cfg(test)]
 mod tests;
 mod tile;
 mod weight;
+
+pub(crate) use depthwise::{CHANNELS as DEPTHWISE_BLOCK, MIN_CHANNELS as MIN_DEPTHWISE_CHANNELS};
 
 use super::gemm::Scratch;
 use correlate::Correlation;
@@ -65,6 +68,13 @@ impl Conv {
             assert_eq!(bias.len(), self.out_channels, "one bias a channel");
         }
         let planes = Planes::forward(self);
+        let source = Source { data: x, height: self.height, width: self.width };
+        if self.is_depthwise() {
+            let offsets = depthwise::offsets(self, &planes);
+            let (counts, out) = ([self.samples, self.channels], [self.out_height, self.out_width]);
+            let step = self.stride[0];
+            return depthwise::correlate(scratch, counts, planes, &offsets, step, out, source, weight, epilogue, y);
+        }
         let correlation = Correlation {
             samples: self.samples,
             groups: self.groups,
@@ -76,13 +86,22 @@ impl Conv {
             planes,
             flipped: false,
         };
-        let source = Source { data: x, height: self.height, width: self.width };
         correlation.run(scratch, source, weight, epilogue, y);
     }
 
     /// dx \[samples, channels, height, width\] is overwritten.
     pub(crate) fn grad_input(&self, scratch: &mut Scratch, weight: &[f32], dy: &[f32], dx: &mut [f32]) {
         self.check(dx, weight, dy);
+        let planes = Planes::backward(self);
+        let source = Source { data: dy, height: self.out_height, width: self.out_width };
+        if self.is_depthwise() {
+            let mut offsets = depthwise::offsets(self, &planes);
+            // The kernel runs from its last position to the first.
+            offsets.reverse();
+            let (counts, out) = ([self.samples, self.channels], [self.height, self.width]);
+            let epilogue = Epilogue::Nothing;
+            return depthwise::correlate(scratch, counts, planes, &offsets, 1, out, source, weight, epilogue, dx);
+        }
         let correlation = Correlation {
             samples: self.samples,
             groups: self.groups,
@@ -91,16 +110,18 @@ impl Conv {
             kernel: [self.kernel_height, self.kernel_width],
             out: [self.height, self.width],
             row_step: 1,
-            planes: Planes::backward(self),
+            planes,
             flipped: true,
         };
-        let source = Source { data: dy, height: self.out_height, width: self.out_width };
         correlation.run(scratch, source, weight, Epilogue::Nothing, dx);
     }
 
     /// dweight \[out_channels, channels / groups, kernel_height, kernel_width\] is overwritten.
     pub(crate) fn grad_weight(&self, scratch: &mut Scratch, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
         self.check(x, dweight, dy);
+        if self.is_depthwise() {
+            return depthwise::weight_gradient(self, scratch, x, dy, dweight);
+        }
         weight::gradient(self, scratch, x, dy, dweight);
     }
 

@@ -82,6 +82,37 @@ impl Planes {
         }
     }
 
+    /// Copies `count` planes from `first` on, position by position: `block` floats for each, of which what no plane has is 0.
+    pub(super) fn fill_interleaved(
+        &self,
+        source: Source<'_>,
+        first: usize,
+        count: usize,
+        block: usize,
+        out: &mut [f32],
+    ) {
+        let plane_len = source.height * source.width;
+        let data = &source.data[first * plane_len..][..count * plane_len];
+        for (row, out) in out[..self.len() * block].chunks_exact_mut((self.pitch() * block).max(1)).enumerate() {
+            let Some(y) = index(row, self.before[0], self.spread[0], source.height) else {
+                out.fill(0.0);
+                continue;
+            };
+            for (at, out) in out.chunks_exact_mut(block).enumerate() {
+                let column = at % self.phase_width * self.phases + at / self.phase_width;
+                let Some(x) = index(column, self.before[1], self.spread[1], source.width) else {
+                    out.fill(0.0);
+                    continue;
+                };
+                let (present, rest) = out.split_at_mut(count);
+                for (channel, out) in present.iter_mut().enumerate() {
+                    *out = data[channel * plane_len + y * source.width + x];
+                }
+                rest.fill(0.0);
+            }
+        }
+    }
+
     fn fill_row(&self, line: &[f32], out: &mut [f32]) {
         if self.phases == 1 && self.spread[1] == 1 {
             let zeros = self.before[1].max(0).cast_unsigned().min(out.len());

@@ -156,6 +156,11 @@ fn cases() -> Vec<Case> {
         Case { channels: [6, 6], size: [9, 19], groups: 6, ..SAME3 },
         Case { channels: [6, 12], size: [9, 9], groups: 6, stride: [2, 2], ..SAME3 },
         Case { channels: [6, 4], size: [6, 33], groups: 2, dilation: [1, 2], ..SAME3 },
+        // Depthwise: blocks that are full and that are not, rows of every remainder.
+        Case { channels: [8, 8], size: [9, 11], groups: 8, ..SAME3 },
+        Case { channels: [16, 16], size: [7, 8], groups: 16, stride: [2, 2], ..SAME3 },
+        Case { channels: [37, 37], size: [6, 19], groups: 37, stride: [1, 3], dilation: [2, 1], low: [0, 2], ..SAME3 },
+        Case { channels: [20, 20], size: [10, 7], groups: 20, kernel: [5, 2], stride: [3, 1], low: [4, 0], ..SAME3 },
         // Two blocks of channels, continued.
         Case { channels: [5, 6], size: [120, 150], ..SAME3 },
     ]
