@@ -11,8 +11,9 @@ use shoal_graph::{Graph, Op, ValueId};
 use super::{
     Values,
     buffers::Buffers,
-    fuse::{Readers, Step},
+    fuse::{self, Readers, Step},
     fused::Fused,
+    looks::look,
 };
 use crate::{
     kernels::{
@@ -39,9 +40,10 @@ pub(crate) struct Attention {
 
 /// Replaces every attention among the steps.
 pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers]) -> Vec<Step> {
+    let makers = fuse::makers(graph, &steps);
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     for at in 0..steps.len() {
-        let Some((scores, chain, softmax)) = matches(graph, &steps, at, readers) else { continue };
+        let Some((scores, chain, softmax)) = matches(graph, &steps, &makers, at, readers) else { continue };
         let Some(Step::Node(context)) = steps[at] else { continue };
         let Some(Step::Node(scores)) = steps[scores].take() else { unreachable!("it was matched") };
         let chain = chain.and_then(|chain| steps[chain].take()).map(|step| match step {
@@ -58,6 +60,7 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers]) -> Vec<
 fn matches(
     graph: &Graph,
     steps: &[Option<Step>],
+    makers: &[Option<usize>],
     at: usize,
     readers: &[Readers],
 ) -> Option<(usize, Option<usize>, usize)> {
@@ -66,11 +69,8 @@ fn matches(
         _ => None,
     };
     let maker = |value: ValueId| {
-        (0..at).rev().find(|at| match &steps[*at] {
-            Some(Step::Node(index)) => graph.nodes()[*index].output == value,
-            Some(Step::Fused(fused)) => fused.makes(value),
-            _ => false,
-        })
+        look(1);
+        makers[value.index()].filter(|at| steps[*at].is_some())
     };
     let is_inner = |value: ValueId| readers[value.index()].is_one_node();
     let context = node(at)?;

@@ -9,8 +9,9 @@ use shoal_graph::{Binary, Graph, Op, Unary, ValueId};
 use super::{
     Values,
     buffers::Buffers,
-    fuse::{Readers, Step},
+    fuse::{self, Readers, Step},
     fused::{Action, Fused},
+    looks::look,
     node,
 };
 use crate::{
@@ -30,12 +31,16 @@ pub(crate) struct Convolution {
 
 /// Replaces every such pair among the steps.
 pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers]) -> Vec<Step> {
+    let makers = fuse::makers(graph, &steps);
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     for at in 0..steps.len() {
         let Some(Step::Fused(fused)) = &steps[at] else { continue };
-        let Some(found) = matches(graph, fused, readers) else { continue };
-        let conv = steps[..at].iter().position(|step| matches!(step, Some(Step::Node(node)) if *node == found.conv));
-        if let Some(conv) = conv {
+        let node_of = |value: ValueId| match &steps[makers[value.index()]?] {
+            Some(Step::Node(node)) => Some(*node),
+            _ => None,
+        };
+        let Some(found) = matches(graph, fused, readers, node_of) else { continue };
+        if let Some(conv) = makers[graph.nodes()[found.conv].output.index()] {
             steps[conv] = None;
             steps[at] = Some(Step::Convolution(found));
         }
@@ -43,7 +48,13 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers]) -> Vec<
     steps.into_iter().flatten().collect()
 }
 
-fn matches(graph: &Graph, fused: &Fused, readers: &[Readers]) -> Option<Convolution> {
+fn matches(
+    graph: &Graph,
+    fused: &Fused,
+    readers: &[Readers],
+    node_of: impl Fn(ValueId) -> Option<usize>,
+) -> Option<Convolution> {
+    look(fused.code.len());
     let actions: Vec<Action> = fused.code.iter().map(|instruction| instruction.action).collect();
     let with_relu = match actions[..] {
         [Action::Load, Action::Binary(Binary::Add)] => false,
@@ -55,7 +66,7 @@ fn matches(graph: &Graph, fused: &Fused, readers: &[Readers]) -> Option<Convolut
     let [one, other] = [0, 1].map(|operand| fused.operands.get(operand).map(|operand| operand.value));
     let pairs = [(one?, other?), (other?, one?)];
     pairs.into_iter().find_map(|(image, bias)| {
-        let conv = graph.nodes().iter().position(|node| node.output == image)?;
+        let conv = node_of(image)?;
         let channels = graph.value_type(image).shape.get(1)?;
         let is_conv = matches!(graph.nodes()[conv].op, Op::Conv2d { .. });
         let is_bias = graph.value_type(bias).shape == [*channels, 1, 1];

@@ -4,14 +4,16 @@
 //! before anything outside it reads what it makes, and all are closed before any other kind of operation, so that
 //! values live no longer than in the graph's own order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashMap};
 
 use shoal_graph::{DType, Graph, Node, Op, ValueId};
 
 use super::{
+    FIXED_BYTES,
     attention::{self, Attention},
     convolution::{self, Convolution},
-    fused::Fused,
+    fused::{BLOCK, Fused},
+    looks::look,
     planner,
 };
 
@@ -43,12 +45,11 @@ impl Step {
     }
 }
 
-/// Element-wise nodes of one shape that are not closed yet.
-#[derive(Default)]
-struct Group {
-    nodes: Vec<usize>,
-    makes: BTreeSet<ValueId>,
-}
+/// Nodes of a loop on the CPU at most. Each makes a block of its own at most and loads three, so that the registers of a
+/// loop stay within the bytes that are set aside for them.
+const MAX_LOOP_NODES: usize = 128;
+
+const _: () = assert!(MAX_LOOP_NODES * 4 * BLOCK * 4 <= FIXED_BYTES as usize, "registers have room");
 
 /// How much one loop may be.
 #[derive(Debug, Clone, Copy)]
@@ -60,15 +61,15 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    fn hold(self, nodes: usize, fused: &Fused) -> bool {
-        nodes <= self.nodes && fused.operands.len() + fused.results.len() <= self.values
+    fn hold(self, fused: &Fused) -> bool {
+        fused.operands.len() + fused.results.len() <= self.values
     }
 }
 
 /// The order in which a graph runs on the CPU.
 pub(super) fn steps(graph: &Graph) -> Vec<Step> {
     let readers = readers(graph);
-    let steps = loops_of(graph, &readers, Limits { nodes: usize::MAX, values: usize::MAX });
+    let steps = loops_of(graph, &readers, Limits { nodes: MAX_LOOP_NODES, values: usize::MAX });
     let steps = attention::find(graph, steps, &readers);
     convolution::find(graph, steps, &readers)
 }
@@ -81,51 +82,101 @@ pub(crate) fn loops(graph: &Graph, limits: Limits) -> Vec<Step> {
 
 fn loops_of(graph: &Graph, readers: &[Readers], limits: Limits) -> Vec<Step> {
     let mut steps = Vec::new();
-    let close = |steps: &mut Vec<Step>, group: Group| fuse(graph, readers, limits, &group.nodes, steps);
-    let mut open: Vec<Group> = Vec::new();
+    let mut open = Open::default();
     for (index, node) in graph.nodes().iter().enumerate() {
+        look(1 + node.inputs.len());
         if node.inputs.is_empty() {
             steps.push(Step::Node(index));
             continue;
         }
         let joins = is_fusable(graph, node);
+        let shape = graph.value_type(node.output).shape.as_slice();
         // Reshaping only looks at a value under another shape.
-        let closes_all = !joins && !matches!(node.op, Op::Reshape { .. });
-        let shape = &graph.value_type(node.output).shape;
-        let mut own = Group::default();
-        for group in std::mem::take(&mut open) {
-            let group_shape = &graph.value_type(graph.nodes()[group.nodes[0]].output).shape;
-            if joins && group_shape == shape {
-                own = group;
-            } else if closes_all || node.inputs.iter().any(|input| group.makes.contains(input)) {
-                close(&mut steps, group);
-            } else {
-                open.push(group);
-            }
+        let closed = match joins || matches!(node.op, Op::Reshape { .. }) {
+            true => open.close_read(node, joins.then_some(shape)),
+            false => open.close_all(),
+        };
+        for nodes in closed {
+            fuse(graph, readers, limits, &nodes, &mut steps);
         }
         if joins {
-            own.nodes.push(index);
-            own.makes.insert(node.output);
-            open.push(own);
+            open.join(index, node.output, shape);
         } else {
             steps.push(Step::Node(index));
         }
     }
-    for group in open {
-        close(&mut steps, group);
+    for nodes in open.close_all() {
+        fuse(graph, readers, limits, &nodes, &mut steps);
     }
     steps
 }
 
+/// Groups of element-wise nodes of one shape that are not closed yet, by the turn at which each was joined last.
+#[derive(Default)]
+struct Open<'g> {
+    groups: BTreeMap<usize, Group<'g>>,
+    turn_of: HashMap<&'g [u32], usize>,
+    /// Shape of the group that makes a value.
+    makes: HashMap<ValueId, &'g [u32]>,
+}
+
+struct Group<'g> {
+    shape: &'g [u32],
+    nodes: Vec<usize>,
+    made: Vec<ValueId>,
+}
+
+impl<'g> Open<'g> {
+    fn join(&mut self, index: usize, made: ValueId, shape: &'g [u32]) {
+        let own = self.turn_of.get(shape).and_then(|turn| self.groups.remove(turn));
+        let mut own = own.unwrap_or_else(|| Group { shape, nodes: Vec::new(), made: Vec::new() });
+        own.nodes.push(index);
+        own.made.push(made);
+        self.turn_of.insert(shape, index);
+        self.makes.insert(made, shape);
+        self.groups.insert(index, own);
+    }
+
+    /// Closes those that make what the node reads, but for one of the shape `but`; their nodes, group after group.
+    fn close_read(&mut self, node: &Node, but: Option<&[u32]>) -> Vec<Vec<usize>> {
+        let shapes = node.inputs.iter().filter_map(|input| self.makes.get(input)).filter(|shape| Some(**shape) != but);
+        let mut turns: Vec<usize> = shapes.map(|shape| self.turn_of[shape]).collect();
+        turns.sort_unstable();
+        turns.dedup();
+        turns.into_iter().map(|turn| self.close(turn)).collect()
+    }
+
+    fn close_all(&mut self) -> Vec<Vec<usize>> {
+        self.turn_of.clear();
+        self.makes.clear();
+        std::mem::take(&mut self.groups).into_values().map(|group| group.nodes).collect()
+    }
+
+    fn close(&mut self, turn: usize) -> Vec<usize> {
+        let group = self.groups.remove(&turn).expect("a turn is of a group");
+        self.turn_of.remove(group.shape);
+        for value in &group.made {
+            self.makes.remove(value);
+        }
+        group.nodes
+    }
+}
+
 /// One loop of the nodes, or halves that are within the limits.
 fn fuse(graph: &Graph, readers: &[Readers], limits: Limits, nodes: &[usize], steps: &mut Vec<Step>) {
+    if nodes.len() > limits.nodes {
+        let (first, second) = nodes.split_at(nodes.len() / 2);
+        fuse(graph, readers, limits, first, steps);
+        return fuse(graph, readers, limits, second, steps);
+    }
     let is_read_outside = |value: &ValueId| {
         let readers = &readers[value.index()];
+        look(readers.nodes.len());
         readers.is_output || readers.nodes.iter().any(|reader| nodes.binary_search(reader).is_err())
     };
     let outputs: Vec<ValueId> = nodes.iter().map(|node| graph.nodes()[*node].output).filter(is_read_outside).collect();
     let fused = planner::plan(graph, nodes, &outputs);
-    if limits.hold(nodes.len(), &fused) || nodes.len() == 1 {
+    if limits.hold(&fused) || nodes.len() == 1 {
         steps.push(Step::Fused(fused));
         return;
     }
@@ -138,6 +189,19 @@ fn is_fusable(graph: &Graph, node: &Node) -> bool {
     let is_wide = |value: &ValueId| matches!(graph.value_type(*value).dtype, DType::F32 | DType::I32);
     let is_pointwise = node.op.is_elementwise() || matches!(node.op, Op::Broadcast { .. });
     is_pointwise && is_wide(&node.output) && node.inputs.iter().all(is_wide)
+}
+
+/// Position of the step that makes each value, by value.
+pub(super) fn makers(graph: &Graph, steps: &[Step]) -> Vec<Option<usize>> {
+    let mut makers = vec![None; graph.types().len()];
+    for (at, step) in steps.iter().enumerate() {
+        match step {
+            Step::Node(index) => makers[graph.nodes()[*index].output.index()] = Some(at),
+            Step::Fused(fused) => fused.made().for_each(|value| makers[value.index()] = Some(at)),
+            Step::Attention(_) | Step::Convolution(_) => {}
+        }
+    }
+    makers
 }
 
 /// Who reads a value.
@@ -155,7 +219,11 @@ impl Readers {
 
     /// Whether nothing but a loop does.
     pub(super) fn are_within(&self, fused: &Fused) -> bool {
-        !self.is_output && self.nodes.iter().all(|node| fused.contains(*node))
+        let within = |node: &usize| {
+            look(1);
+            fused.contains(*node)
+        };
+        !self.is_output && self.nodes.iter().all(within)
     }
 }
 

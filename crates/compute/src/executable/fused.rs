@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Elements of a block: registers of 2 KiB, of which a dozen fit in the smallest first-level cache.
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 
 /// A loop over all elements of one shape.
 #[derive(Debug)]
@@ -107,11 +107,6 @@ impl Fused {
     /// What it makes.
     pub(super) fn made(&self) -> impl Iterator<Item = ValueId> + '_ {
         self.results.iter().map(|(value, _)| *value)
-    }
-
-    /// Whether it makes that value.
-    pub(super) fn makes(&self, value: ValueId) -> bool {
-        self.made().any(|made| made == value)
     }
 
     /// Whether that node is part of it.

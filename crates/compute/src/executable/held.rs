@@ -1,8 +1,8 @@
 //! Inputs of a run: those that are given to it, and those that stay from run to run.
 
-use std::rc::Rc;
+use std::{collections::HashMap, rc::Rc};
 
-use shoal_graph::{Graph, Op};
+use shoal_graph::{Graph, Op, ValueId};
 
 use super::{Values, bind_inputs_but, check_type};
 use crate::{
@@ -25,22 +25,21 @@ impl Held {
     }
 
     pub(super) fn insert(&mut self, graph: &Graph, tensors: Tensors) -> Result<(), ComputeError> {
+        let inputs: HashMap<&str, ValueId> =
+            graph.inputs().iter().map(|(name, value)| (name.as_str(), *value)).collect();
         for (name, tensor) in tensors.iter() {
-            let (_, value) = graph
-                .inputs()
-                .iter()
-                .find(|(own, _)| own == name)
-                .ok_or_else(|| ComputeError::UnknownTensor { name: name.to_owned() })?;
+            let value = inputs.get(name).ok_or_else(|| ComputeError::UnknownTensor { name: name.to_owned() })?;
             check_type(name, tensor, graph.value_type(*value))?;
         }
-        let mut tensors = tensors;
-        for (name, value) in graph.inputs() {
-            let Some(tensor) = tensors.remove(name) else { continue };
-            self.values[value.index()] = Some(Rc::new(tensor.into_data()));
-            for (node, packed) in graph.nodes().iter().zip(&mut self.packed) {
-                if node.inputs.contains(value) {
-                    *packed = None;
-                }
+        let mut is_new = vec![false; graph.types().len()];
+        for (name, tensor) in tensors {
+            let value = inputs[name.as_str()].index();
+            self.values[value] = Some(Rc::new(tensor.into_data()));
+            is_new[value] = true;
+        }
+        for (node, packed) in graph.nodes().iter().zip(&mut self.packed) {
+            if node.inputs.iter().any(|input| is_new[input.index()]) {
+                *packed = None;
             }
         }
         Ok(())

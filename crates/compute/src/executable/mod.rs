@@ -7,8 +7,11 @@ mod convolution;
 pub(crate) mod fuse;
 pub(crate) mod fused;
 mod held;
+mod looks;
 mod node;
 mod planner;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 

@@ -1,8 +1,13 @@
 //! Makes a loop of element-wise nodes: instructions on numbered blocks first, then few registers for many blocks.
 
+use std::collections::HashMap;
+
 use shoal_graph::{DType, Graph, Op, ValueId};
 
-use super::fused::{Action, Fused, Instruction, Operand, Place};
+use super::{
+    fused::{Action, Fused, Instruction, Operand, Place},
+    looks::look,
+};
 use crate::kernels::strided::View;
 
 /// The loop of the given nodes, all of one shape and in order, that makes the given values.
@@ -15,7 +20,7 @@ pub(super) fn plan(graph: &Graph, nodes: &[usize], outputs: &[ValueId]) -> Fused
         before: Vec::new(),
         code: Vec::new(),
         blocks: 0,
-        made: vec![None; graph.types().len()],
+        made: HashMap::new(),
     };
     for index in nodes {
         planner.node(*index);
@@ -33,12 +38,13 @@ struct Planner<'a> {
     code: Vec<Instruction>,
     blocks: usize,
     /// Where each value is.
-    made: Vec<Option<Place>>,
+    made: HashMap<ValueId, Place>,
 }
 
 impl Planner<'_> {
     fn node(&mut self, index: usize) {
         let node = &self.graph.nodes()[index];
+        look(1 + node.inputs.len());
         let sources: Vec<Place> = node.inputs.iter().map(|input| self.source(*input)).collect();
         let to_dtype = self.graph.value_type(node.output).dtype;
         let from_dtype = self.graph.value_type(*node.inputs.last().expect("it has operands")).dtype;
@@ -49,7 +55,7 @@ impl Planner<'_> {
             Op::Cast { .. } if from_dtype != to_dtype => Action::Cast,
             // Stretching is how an operand is read; a cast to its own type changes nothing.
             Op::Broadcast { .. } | Op::Cast { .. } => {
-                self.made[node.output.index()] = Some(sources[0]);
+                self.made.insert(node.output, sources[0]);
                 return;
             }
             _ => unreachable!("only element-wise operations are fused"),
@@ -57,12 +63,12 @@ impl Planner<'_> {
         let to = self.block();
         let source = |i: usize| sources.get(i).copied().unwrap_or(sources[0]);
         self.code.push(Instruction { action, sources: [source(0), source(1), source(2)], from_dtype, to, to_dtype });
-        self.made[node.output.index()] = Some(to);
+        self.made.insert(node.output, to);
     }
 
     fn source(&mut self, value: ValueId) -> Place {
-        if let Some(place) = self.made[value.index()] {
-            return place;
+        if let Some(place) = self.made.get(&value) {
+            return *place;
         }
         let value_type = self.graph.value_type(value);
         let view = View::broadcast(&value_type.shape, self.shape);
@@ -81,7 +87,7 @@ impl Planner<'_> {
             to
         };
         self.operands.push(Operand { value, view });
-        self.made[value.index()] = Some(place);
+        self.made.insert(value, place);
         place
     }
 
@@ -93,14 +99,19 @@ impl Planner<'_> {
     /// Lets results be written in place, and gives blocks that do not live at once the same register.
     fn finish(mut self, nodes: &[usize], outputs: &[ValueId]) -> Fused {
         let mut placed: Vec<Option<Place>> = vec![None; self.blocks];
+        let mut is_computed = vec![false; self.blocks];
+        for instruction in &self.code {
+            if let Place::Register(block) = instruction.to {
+                is_computed[block] = true;
+            }
+        }
         let mut results = Vec::new();
         for (result, value) in outputs.iter().enumerate() {
             let dtype = self.graph.value_type(*value).dtype;
             results.push((*value, dtype));
-            let from = self.made[value.index()].expect("a group makes its outputs");
-            let is_computed = self.code.iter().any(|instruction| instruction.to == from);
+            let from = *self.made.get(value).expect("a group makes its outputs");
             match from {
-                Place::Register(block) if is_computed && placed[block].is_none() => {
+                Place::Register(block) if is_computed[block] && placed[block].is_none() => {
                     placed[block] = Some(Place::Result(result));
                 }
                 _ => self.code.push(Instruction {
@@ -169,7 +180,8 @@ impl Planner<'_> {
 #[derive(Default)]
 struct Registers {
     types: Vec<DType>,
-    free: Vec<usize>,
+    free_floats: Vec<usize>,
+    free_integers: Vec<usize>,
 }
 
 impl Registers {
@@ -178,14 +190,10 @@ impl Registers {
         let Place::Register(block) = instruction.to else { return };
         let place = placed[block].unwrap_or_else(|| {
             let dtype = instruction.to_dtype;
-            let found = self.free.iter().position(|register| self.types[*register] == dtype);
-            Place::Register(match found {
-                Some(at) => self.free.swap_remove(at),
-                None => {
-                    self.types.push(dtype);
-                    self.types.len() - 1
-                }
-            })
+            Place::Register(self.free_of(dtype).pop().unwrap_or_else(|| {
+                self.types.push(dtype);
+                self.types.len() - 1
+            }))
         });
         placed[block] = Some(place);
         instruction.to = place;
@@ -193,7 +201,11 @@ impl Registers {
 
     fn free(&mut self, place: Option<Place>) {
         if let Some(Place::Register(register)) = place {
-            self.free.push(register);
+            self.free_of(self.types[register]).push(register);
         }
+    }
+
+    fn free_of(&mut self, dtype: DType) -> &mut Vec<usize> {
+        if dtype == DType::F32 { &mut self.free_floats } else { &mut self.free_integers }
     }
 }

@@ -1,6 +1,8 @@
 //! Local training and single gradients: mini-batches of labelled samples in the order that the unit's seed draws.
 
-use shoal_graph::{Graph, programs};
+use std::collections::{BTreeMap, BTreeSet};
+
+use shoal_graph::{Graph, ValueId, programs};
 use shoal_wire::{proto::unit::Program, unit::CheckedUnit};
 
 use crate::{
@@ -124,19 +126,24 @@ fn check_graph(graph: &Graph, program: &Program, state: &Tensors, names: &[Strin
         }
     }
     let missing = |name: &str| ComputeError::MissingTensor { name: name.to_owned() };
+    let inputs: BTreeSet<&str> = graph.inputs().iter().map(|(name, _)| name.as_str()).collect();
     let given = state.iter().map(|(name, _)| name).chain(scalars.iter().copied());
     for name in given {
-        graph.input_type(name).ok_or_else(|| ComputeError::UnknownTensor { name: name.to_owned() })?;
+        if !inputs.contains(name) {
+            return Err(ComputeError::UnknownTensor { name: name.to_owned() });
+        }
     }
-    let made: Vec<&str> = match program {
+    let made: BTreeSet<&str> = match program {
         Program::LocalTraining(_) => state.iter().map(|(name, _)| name).collect(),
         Program::Gradient(_) | Program::Map(_) => names.iter().map(String::as_str).collect(),
     };
+    let outputs: BTreeMap<&str, ValueId> =
+        graph.outputs().iter().map(|(name, value)| (name.as_str(), *value)).collect();
     for name in &made {
-        let (_, value) = graph.outputs().iter().find(|(own, _)| own == name).ok_or_else(|| missing(name))?;
+        let value = outputs.get(name).ok_or_else(|| missing(name))?;
         check_type(name, state.get(name).expect("a name of the state"), graph.value_type(*value))?;
     }
-    match graph.outputs().iter().find(|(name, _)| name != programs::LOSS && !made.contains(&name.as_str())) {
+    match graph.outputs().iter().find(|(name, _)| name != programs::LOSS && !made.contains(name.as_str())) {
         Some((name, _)) => Err(ComputeError::UnknownTensor { name: name.clone() }),
         None => Ok(()),
     }
