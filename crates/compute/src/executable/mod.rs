@@ -1,5 +1,6 @@
 //! A graph made ready to run: neighbouring element-wise operations fused into loops, attention without its score matrix,
-//! values freed after their last use, memory used again from run to run. None of it changes a bit of the results.
+//! values freed after their last use, memory used again from run to run. None of it changes a bit of the results, unless
+//! the work is tolerant.
 
 mod attention;
 mod buffers;
@@ -17,6 +18,7 @@ use shoal_graph::{Graph, Op, TensorType, ValueId};
 use self::{buffers::Buffers, fuse::Step, held::Held};
 use crate::{
     error::ComputeError,
+    kernels::gemm::Scratch,
     tensor::{Data, Tensor, Tensors},
 };
 
@@ -43,12 +45,22 @@ impl std::fmt::Debug for Executable {
 type Values = Vec<Option<Rc<Data>>>;
 
 impl Executable {
-    /// Plans the runs of a graph.
+    /// Plans the runs of a graph in exact/1.
     pub fn new(graph: Graph) -> Self {
+        Self::with(graph, Scratch::exact())
+    }
+
+    /// Plans runs whose products may round once where exact/1 rounds twice, which is faster where the machine can fuse a
+    /// multiplication and an addition. Bits differ between machines.
+    pub fn tolerant(graph: Graph) -> Self {
+        Self::with(graph, Scratch::tolerant())
+    }
+
+    fn with(graph: Graph, scratch: Scratch) -> Self {
         let steps = fuse::steps(&graph);
         let dead = dead_after(&graph, &steps);
         let held = Held::new(&graph);
-        let buffers = Buffers::within(graph.peak_memory_bytes() + FIXED_BYTES);
+        let buffers = Buffers::within(graph.peak_memory_bytes() + FIXED_BYTES, scratch);
         Self { graph, steps, dead, held, buffers }
     }
 
