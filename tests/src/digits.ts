@@ -42,7 +42,14 @@ export const TRAINING: Training = {
 /** Few rounds of exact units: enough to be interrupted, and over in seconds. */
 export const EXACT_ONLY: Training = { ...TRAINING, gradient_units_per_round: 0 };
 
-export const MODEL = {
+export type Layer = { readonly op: string } & Readonly<Record<string, string | number>>;
+
+export interface Model {
+  readonly input: readonly number[];
+  readonly layers: readonly Layer[];
+}
+
+export const MODEL: Model = {
   input: [1, 8, 8],
   layers: [
     { op: 'conv2d', out_channels: 8, kernel: 3, padding: 1 },
@@ -53,7 +60,7 @@ export const MODEL = {
     { op: 'flatten' },
     { op: 'dense', units: 10 },
   ],
-} as const;
+};
 
 export interface Scheduling {
   readonly replicas?: number;
@@ -62,12 +69,18 @@ export interface Scheduling {
 }
 
 /** Uploads the data and returns the job document; with `copies`, each training sample so many times. */
-export async function digitsJob(api: Api, training: Training, scheduling: Scheduling = {}, copies = 1): Promise<object> {
+export async function digitsJob(
+  api: Api,
+  training: Training,
+  scheduling: Scheduling = {},
+  copies = 1,
+  model: Model = MODEL,
+): Promise<object> {
   const rows = gunzipSync(readFileSync(DIGITS_CSV)).toString().trim().split('\n').map((line) => line.split(',').map(Number));
   const kept = rows.filter((_, i) => i % 5 !== 4);
   const train = await api.putBlob(samples(Array.from({ length: copies }, () => kept).flat()));
   const held_out = await api.putBlob(samples(rows.filter((_, i) => i % 5 === 4)));
-  return { name: 'digits', model: MODEL, data: { train, held_out }, training, scheduling };
+  return { name: 'digits', model, data: { train, held_out }, training, scheduling };
 }
 
 function samples(rows: readonly (readonly number[])[]): Buffer {

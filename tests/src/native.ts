@@ -7,6 +7,8 @@ import type { Relay } from './relay.ts';
 export interface NativeOptions extends Pick<ProgramOptions, 'env'> {
   /** EVM address to pay. */
   readonly payout?: string;
+  /** Multiaddress of the relay to dial, and no other way to it; all that its join link names if left out. */
+  readonly address?: string;
   /** Another program than the built one: the cheating build. */
   readonly file?: string;
   readonly args?: readonly string[];
@@ -18,7 +20,7 @@ export function startNative(relay: Relay, options: NativeOptions = {}): Program 
   const name = `native-${(count += 1)}`;
   const args = [
     'work',
-    ...['--join', relay.link],
+    ...(options.address === undefined ? ['--join', relay.link] : ['--relay', options.address, '--network', relay.join.network]),
     ...['--data-dir', join(relay.dir, name)],
     ...(options.payout === undefined ? [] : ['--payout', options.payout]),
     ...(options.args ?? []),

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::cargo::{self, Metadata};
 use crate::runner::{Runner, Terminal};
-use crate::setup::{self, WebTools};
+use crate::setup::{self, Simd, WebTools};
 use crate::workspace::Workspace;
 use crate::{exec, lock, web};
 
@@ -93,7 +93,12 @@ fn in_browser(workspace: &Workspace, bench: &Bench, script: &Path) -> Result<Com
     if bench.target == Target::Example {
         node.env("SHOAL_BENCH_PROGRAM", program(workspace, bench, &mut Terminal)?);
     }
-    node.env("SHOAL_BENCH_TAB", tab(workspace, &tools.web, bench, &mut Terminal)?);
+    for (variable, simd) in [("SHOAL_BENCH_TAB", Simd::Simd128), ("SHOAL_BENCH_TAB_RELAXED", Simd::Relaxed)] {
+        // Only a library is measured with relaxed SIMD: the examples are about other things.
+        if simd == Simd::Simd128 || bench.target == Target::TabLibrary {
+            node.env(variable, tab(workspace, &tools.web, bench, simd, &mut Terminal)?);
+        }
+    }
     let folder = script.parent().context("a script is in a folder")?;
     node.env("SHOAL_BENCH_PEERS", peers(workspace, &tools.web, folder, &mut Terminal)?);
     Ok(node)
@@ -116,21 +121,23 @@ fn executable(line: &str) -> Option<PathBuf> {
 }
 
 /// The module for a tab, as fast as a user's.
-fn tab(workspace: &Workspace, tools: &WebTools, bench: &Bench, runner: &mut dyn Runner) -> Result<PathBuf> {
-    let mut command = tools.wasm.cargo(workspace, "build");
+fn tab(workspace: &Workspace, tools: &WebTools, bench: &Bench, simd: Simd, runner: &mut dyn Runner) -> Result<PathBuf> {
+    let wasm = tools.wasm.with(simd);
+    let mut command = wasm.cargo(workspace, "build");
     command.args(["-p", &bench.package, "--profile", web::RELEASE_PROFILE]);
     match bench.target {
         Target::Example => command.args(["--example", &bench.example()]),
         Target::TabLibrary => command.arg("--lib"),
     };
     runner.run(&mut command)?;
-    let built = tools.wasm.output(workspace, web::RELEASE_PROFILE);
+    let built = wasm.output(workspace, web::RELEASE_PROFILE);
     let compiled = match bench.target {
         Target::Example => built.join("examples").join(bench.example()),
         Target::TabLibrary => built.join(bench.package.replace('-', "_")),
     };
-    let out = workspace.target_wasm().join("bench").join(&bench.name);
-    web::bind(workspace, tools, &compiled.with_extension("wasm"), &out, true, runner)?;
+    let out = built.join("bench").join(&bench.name);
+    let name = compiled.file_name().context("a module has a name")?;
+    web::bind(workspace, tools, &compiled.with_extension("wasm"), &out.join(name), true, runner)?;
     Ok(out)
 }
 
@@ -158,8 +165,9 @@ fn peer(workspace: &Workspace, tools: &WebTools, folder: &Path, out: &Path, runn
     let mut command = tools.wasm.cargo(workspace, "build");
     command.current_dir(folder).args(["--locked", "--release"]);
     runner.run(&mut command)?;
-    let compiled = tools.wasm.output(workspace, "release").join(format!("bench_{}.wasm", module.to_string_lossy()));
-    web::bind(workspace, tools, &compiled, out, true, runner)?;
+    let name = format!("bench_{}", module.to_string_lossy());
+    let compiled = tools.wasm.output(workspace, "release").join(&name).with_extension("wasm");
+    web::bind(workspace, tools, &compiled, &out.join(name), true, runner)?;
     Ok(())
 }
 

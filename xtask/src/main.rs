@@ -16,6 +16,7 @@ mod phases;
 mod prune;
 mod readme;
 mod runner;
+mod scale;
 mod setup;
 mod soak;
 mod test;
@@ -44,6 +45,8 @@ cargo xtask <command>
   bench [NAME] [ARGS...]    a benchmark (a `bench_*` example of a crate); without a name, lists them
   soak [--quick] [--seed N] [--json F] [--only PART]
                             many peers at one relay, half of them rude: what is left behind, and what they cost
+  scale [--quick] [--json F]
+                            how training scales with workers behind home lines, and at which model size it stops to
 
 environment
   SHOAL_CACHE               where tools and builds are kept (else XDG_CACHE_HOME/shoal, else ~/.cache/shoal)
@@ -54,7 +57,7 @@ environment
 type Run = fn(&Workspace, Vec<OsString>) -> Result<ExitCode>;
 
 /// What can be asked for.
-const COMMANDS: [(&str, Run); 7] = [
+const COMMANDS: [(&str, Run); 8] = [
     ("setup", setup::command),
     ("demo", demo::command),
     ("test", test::command),
@@ -62,6 +65,7 @@ const COMMANDS: [(&str, Run); 7] = [
     ("web", web::command),
     ("bench", bench::command),
     ("soak", soak::command),
+    ("scale", scale::command),
 ];
 
 fn main() -> ExitCode {

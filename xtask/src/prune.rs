@@ -27,7 +27,8 @@ pub(crate) fn prune(workspace: &Workspace) -> Result<()> {
     let metadata = Metadata::load(workspace)?;
     let crates: Vec<_> = metadata.members().map(|package| package.name.clone()).collect();
     prune_folder(&workspace.target(), NATIVE_LIMIT, &crates)?;
-    prune_folder(&workspace.target_wasm(), WASM_LIMIT, &crates)
+    prune_folder(&workspace.target_wasm(), WASM_LIMIT, &crates)?;
+    prune_folder(&workspace.target_wasm_relaxed(), WASM_LIMIT, &crates)
 }
 
 struct Entry {

@@ -15,7 +15,7 @@ use crate::exec;
 use crate::http_server::HttpServer;
 use crate::inspect;
 use crate::runner::Runner;
-use crate::setup::{Tools, WasmToolchain};
+use crate::setup::{Simd, Tools, WasmToolchain};
 use crate::tidy::PURE;
 use crate::web;
 use crate::workspace::Workspace;
@@ -37,6 +37,11 @@ const CHROME_FLAGS: [&str; 10] = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ];
 
+/// Of the compute core, what depends on the vector instructions: tests that are built with relaxed SIMD too, for an engine
+/// that is sure to have it.
+const RELAXED: [&str; 4] = ["--test", "cpu_parity", "--test", "vectors"];
+const RELAXED_CRATE: &str = "shoal-compute";
+
 /// Builds the pure crates and the browser's, and runs the tests of those that have some.
 pub(crate) fn run(workspace: &Workspace, tools: &Tools, runner: &mut dyn Runner) -> Result<()> {
     let metadata = Metadata::load(workspace)?;
@@ -44,21 +49,30 @@ pub(crate) fn run(workspace: &Workspace, tools: &Tools, runner: &mut dyn Runner)
     let built = metadata.members().filter(|package| PURE.contains(&&*package.name) || package.name == web::CRATE);
     compile(wasm.cargo(workspace, "build").args(["--lib"]).args(built.flat_map(selected)), runner)?;
     let server = HttpServer::start(workspace)?;
-    let tests = build_tests(workspace, wasm, &metadata, &server, runner)?;
-    for test in &tests {
+    let tested: Vec<_> = metadata.members().filter(|package| package.has_wasm_tests()).collect();
+    let tests = build_tests(workspace, wasm, &tested, &["--tests"], &server, runner)?;
+    let relaxed = tested.iter().copied().filter(|package| package.name == RELAXED_CRATE).collect::<Vec<_>>();
+    let relaxed = build_tests(workspace, &wasm.with(Simd::Relaxed), &relaxed, &RELAXED, &server, runner)?;
+    for test in tests.iter().chain(&relaxed) {
         inspect::no_env_imports(&test.module)?;
     }
     let webdriver = write_webdriver(workspace, tools)?;
     let mut failed = Vec::new();
-    for test in &tests {
-        for engine in [Engine::Node, Engine::Chromium] {
-            let mut command = exec::command_in(&test.folder, tools.web.bindgen.join("wasm-bindgen-test-runner"));
-            tools.describe_to(workspace, &mut command)?;
-            engine.describe_to(&mut command, &webdriver);
-            if runner.run(command.arg(&test.module)).is_err() {
-                failed.push(format!("{} in {engine:?}", test.name));
-            }
+    let mut run = |test: &TestModule, engine: Engine, note: &str| -> Result<()> {
+        let mut command = exec::command_in(&test.folder, tools.web.bindgen.join("wasm-bindgen-test-runner"));
+        tools.describe_to(workspace, &mut command)?;
+        engine.describe_to(&mut command, &webdriver);
+        if runner.run(command.arg(&test.module)).is_err() {
+            failed.push(format!("{} in {engine:?}{note}", test.name));
         }
+        Ok(())
+    };
+    for test in &tests {
+        run(test, Engine::Node, "")?;
+        run(test, Engine::Chromium, "")?;
+    }
+    for test in &relaxed {
+        run(test, Engine::Chromium, " with relaxed SIMD")?;
     }
     if !failed.is_empty() {
         bail!("tests failed: {}", failed.join(", "));
@@ -97,18 +111,18 @@ struct TestModule {
 fn build_tests(
     workspace: &Workspace,
     wasm: &WasmToolchain,
-    metadata: &Metadata,
+    tested: &[&Package],
+    which: &[&str],
     server: &HttpServer,
     runner: &mut dyn Runner,
 ) -> Result<Vec<TestModule>> {
-    let tested: Vec<_> = metadata.members().filter(|package| package.has_wasm_tests()).collect();
     if tested.is_empty() {
         return Ok(Vec::new());
     }
     let mut command = wasm.cargo(workspace, "test");
-    command.args(["--no-run", "--tests"]).env("SHOAL_TEST_HTTP", &server.origin);
+    command.arg("--no-run").args(which).env("SHOAL_TEST_HTTP", &server.origin);
     let messages = compile(command.args(tested.iter().copied().flat_map(selected)), runner)?;
-    Ok(messages.iter().filter_map(|message| test_module(message, &tested)).collect())
+    Ok(messages.iter().filter_map(|message| test_module(message, tested)).collect())
 }
 
 /// Compiles and returns Cargo's messages. Warnings fail: clippy sees only the native halves of our crates.

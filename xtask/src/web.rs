@@ -1,4 +1,5 @@
-//! The browser side: the crate `shoal-wasm` as a module, its bindings in `worker-js/wasm`, the npm package and the page.
+//! The browser side: the crate `shoal-wasm` as two modules, one for engines with relaxed SIMD and one for all, their
+//! bindings in `worker-js/wasm`, the npm package and the page.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +10,7 @@ use anyhow::{Context, Result};
 use lexopt::prelude::*;
 
 use crate::runner::{Runner, Terminal};
-use crate::setup::{self, WebTools};
+use crate::setup::{self, Simd, WebTools};
 use crate::workspace::Workspace;
 use crate::{exec, inspect, lock};
 
@@ -21,8 +22,9 @@ pub(crate) const RELEASE_PROFILE: &str = "web";
 /// npm packages with a build, in the order they need each other.
 const PACKAGES: [&str; 2] = ["worker-js", "web"];
 /// What LLVM emits for the target (and `.cargo/config.toml` adds), which wasm-opt must be told.
-const WASM_FEATURES: [&str; 7] = [
+const WASM_FEATURES: [&str; 8] = [
     "--enable-simd",
+    "--enable-relaxed-simd",
     "--enable-bulk-memory",
     "--enable-nontrapping-float-to-int",
     "--enable-sign-ext",
@@ -40,8 +42,8 @@ pub(crate) struct Build {
     pub(crate) release: bool,
     /// Cargo features of `shoal-wasm`.
     pub(crate) features: Option<String>,
-    /// Folder of the bindings, relative to the root. A module that goes elsewhere than into the npm package is a variant
-    /// for a test, and only it is built.
+    /// Folder of the bindings, relative to the root. What goes elsewhere than into the npm package is a variant for a test:
+    /// one module that every engine runs, and nothing else is built.
     pub(crate) out: PathBuf,
 }
 
@@ -70,11 +72,13 @@ pub(crate) fn command(workspace: &Workspace, args: Vec<OsString>) -> Result<Exit
 
 /// The module, then every npm package that exists and takes it.
 pub(crate) fn all(workspace: &Workspace, tools: &WebTools, build: &Build, runner: &mut dyn Runner) -> Result<()> {
-    let module = bindings(workspace, tools, build, runner)?;
+    let module = bindings(workspace, tools, build, Simd::Simd128, runner)?;
     print_size(workspace, &module)?;
     if build.out != Path::new(PACKAGED) {
         return Ok(());
     }
+    let module = bindings(workspace, tools, build, Simd::Relaxed, runner)?;
+    print_size(workspace, &module)?;
     for package in PACKAGES {
         npm(workspace, package, "build", runner)?;
     }
@@ -99,20 +103,31 @@ fn npm(workspace: &Workspace, package: &str, script: &str, runner: &mut dyn Runn
 }
 
 /// Compiles and binds; returns the bound module.
-fn bindings(workspace: &Workspace, tools: &WebTools, build: &Build, runner: &mut dyn Runner) -> Result<PathBuf> {
+fn bindings(
+    workspace: &Workspace,
+    tools: &WebTools,
+    build: &Build,
+    simd: Simd,
+    runner: &mut dyn Runner,
+) -> Result<PathBuf> {
     let profile = if build.release { RELEASE_PROFILE } else { "dev" };
-    let mut cargo = tools.wasm.cargo(workspace, "build");
+    let wasm = tools.wasm.with(simd);
+    let mut cargo = wasm.cargo(workspace, "build");
     cargo.args(["-p", CRATE, "--lib", "--profile", profile]);
     if let Some(features) = &build.features {
         cargo.args(["--features", features]);
     }
     runner.run(&mut cargo)?;
-    let compiled = tools.wasm.output(workspace, profile).join(MODULE).with_extension("wasm");
-    let out = workspace.root.join(&build.out);
+    let compiled = wasm.output(workspace, profile).join(MODULE).with_extension("wasm");
+    let name = match simd {
+        Simd::Simd128 => MODULE.to_owned(),
+        Simd::Relaxed => format!("{MODULE}_relaxed"),
+    };
+    let out = workspace.root.join(&build.out).join(name);
     bind(workspace, tools, &compiled, &out, build.release, runner).with_context(|| format!("is {CRATE} a cdylib?"))
 }
 
-/// Puts a compiled module's bindings into a folder; returns the bound module.
+/// Writes a compiled module's bindings to `out` with the endings that they have; returns the bound module.
 pub(crate) fn bind(
     workspace: &Workspace,
     tools: &WebTools,
@@ -121,11 +136,13 @@ pub(crate) fn bind(
     release: bool,
     runner: &mut dyn Runner,
 ) -> Result<PathBuf> {
-    let name = compiled.file_stem().context("a module has a name")?.to_string_lossy();
+    let (folder, name) = (out.parent(), out.file_name());
+    let (folder, name) = (folder.context("bindings are in a folder")?, name.context("bindings have a name")?);
+    let name = name.to_string_lossy();
     let mut bindgen = Command::new(tools.bindgen.join("wasm-bindgen"));
-    bindgen.args(["--target", "web", "--out-name", &name, "--out-dir"]).arg(out).arg(compiled);
+    bindgen.args(["--target", "web", "--out-name", &name, "--out-dir"]).arg(folder).arg(compiled);
     runner.run(&mut bindgen)?;
-    let module = out.join(format!("{name}_bg.wasm"));
+    let module = folder.join(format!("{name}_bg.wasm"));
     if release {
         optimise(workspace, &module, runner)?;
     }

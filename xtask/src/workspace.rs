@@ -32,6 +32,11 @@ impl Workspace {
         self.cache.join("target-wasm")
     }
 
+    /// Builds for WebAssembly with relaxed SIMD, apart, because they share no artefact with the others.
+    pub(crate) fn target_wasm_relaxed(&self) -> PathBuf {
+        self.cache.join("target-wasm-relaxed")
+    }
+
     /// A path below the root, as people write it.
     pub(crate) fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)

@@ -65,7 +65,10 @@ impl Work {
             let zeros = Data::from_bytes(of.dtype, &vec![0; of.bytes() as usize]);
             (name.clone(), Tensor::new(of.shape.clone(), zeros))
         });
-        Ok(Work { inputs: inputs.collect(), executable: Executable::new(graph), held, made: Tensors::new() })
+        let inputs = inputs.collect();
+        let executable =
+            if cfg!(target_feature = "relaxed-simd") { Executable::tolerant(graph) } else { Executable::new(graph) };
+        Ok(Work { inputs, executable, held, made: Tensors::new() })
     }
 
     /// Puts an input's elements, little-endian. Those that are not held are zeros until then.

@@ -4,7 +4,8 @@
 //!
 //! Natively: `cargo run --release -p shoal-compute --example kernel_rates [FILTER] [--json FILE]`. For WebAssembly it needs
 //! no crate: `rustc --edition 2024 --target wasm32-unknown-unknown -Copt-level=3 -Cpanic=abort -Ctarget-feature=+simd128
-//! crates/compute/examples/kernel_rates.rs -o kernel_rates.wasm`, with the compiler that `cargo xtask setup` names, then
+//! crates/compute/examples/kernel_rates.rs -o kernel_rates.wasm`, with the compiler that `cargo xtask setup` names (and
+//! `+relaxed-simd` beside simd128 for the fused level, which Node 20 runs with `--experimental-relaxed-simd`), then
 //! `node crates/compute/examples/kernel_rates.mjs kernel_rates.wasm [FILTER] [--json FILE]`.
 //! The kernels are compiled into the example as they stand, because the crate does not show them.
 #![allow(dead_code, reason = "the kernels have callers that are not here")]
@@ -106,7 +107,11 @@ fn numbers(len: usize) -> Vec<f32> {
 /// Every limit, and of the rest those whose name holds the filter.
 fn cases(filter: &str) -> Vec<Case> {
     let mut cases = Vec::new();
-    for level in Level::available() {
+    let mut levels = Level::available();
+    if !levels.contains(&Level::fastest()) {
+        levels.push(Level::fastest());
+    }
+    for level in levels {
         let limit = cases.len();
         let flops = (LIMIT_STEPS * LIMIT_VECTORS * 2 * level.lanes()) as f64;
         // SAFETY: the limits have no pointers of their own.

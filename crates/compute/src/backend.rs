@@ -8,7 +8,7 @@ use crate::{error::ComputeError, tensor::Tensors};
 /// Kind of backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackendKind {
-    /// exact/1 on the CPU, natively or in WebAssembly.
+    /// The CPU, natively or in WebAssembly.
     Cpu,
     /// WGSL kernels; floats within a bound of the CPU's.
     WebGpu,
@@ -22,11 +22,6 @@ impl BackendKind {
             BackendKind::WebGpu => "webgpu",
         }
     }
-
-    /// Whether its results are bit-identical to exact/1.
-    pub fn is_exact(self) -> bool {
-        self == BackendKind::Cpu
-    }
 }
 
 /// What a backend runs on, for reports.
@@ -34,6 +29,8 @@ impl BackendKind {
 pub struct BackendInfo {
     /// Kind.
     pub kind: BackendKind,
+    /// Whether its results are bit-identical to exact/1.
+    pub is_exact: bool,
     /// Name of the GPU adapter, or the instruction set of the CPU code.
     pub adapter: String,
     /// True for a GPU that is emulated in software, which browsers choose silently.

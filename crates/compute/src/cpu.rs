@@ -1,4 +1,4 @@
-//! The CPU backend: runs a graph with the exact/1 kernels.
+//! The CPU backend: runs a graph in exact/1, or as fast as it can within the bounds of tolerant work.
 
 use shoal_graph::Graph;
 
@@ -9,16 +9,23 @@ use crate::{
     tensor::Tensors,
 };
 
-/// Reference backend of class exact/1. It keeps the plan and the memory of the graph that it ran last.
+/// The CPU. It keeps the plan and the memory of the graph that it ran last.
 #[derive(Debug, Default)]
 pub struct CpuBackend {
+    tolerant: bool,
     last: Option<Executable>,
 }
 
 impl Backend for CpuBackend {
     fn info(&self) -> BackendInfo {
         let adapter = if cfg!(target_arch = "wasm32") { "wasm simd128" } else { std::env::consts::ARCH };
-        BackendInfo { kind: BackendKind::Cpu, adapter: adapter.to_owned(), is_fallback: false, dispatches: 0 }
+        BackendInfo {
+            kind: BackendKind::Cpu,
+            is_exact: !self.tolerant,
+            adapter: adapter.to_owned(),
+            is_fallback: false,
+            dispatches: 0,
+        }
     }
 
     fn run(&mut self, graph: &Graph, inputs: Tensors) -> impl Future<Output = Result<Tensors, ComputeError>> {
@@ -27,9 +34,14 @@ impl Backend for CpuBackend {
 }
 
 impl CpuBackend {
-    /// A backend that has run nothing yet.
+    /// The reference backend of class exact/1.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A backend for tolerant work: [`Executable::tolerant`].
+    pub fn tolerant() -> Self {
+        Self { tolerant: true, ..Self::default() }
     }
 
     /// [`Backend::run`] without the future.
@@ -39,6 +51,7 @@ impl CpuBackend {
     pub fn run_now(&mut self, graph: &Graph, inputs: Tensors) -> Result<Tensors, ComputeError> {
         let executable = match self.last.take() {
             Some(last) if last.graph() == graph => last,
+            _ if self.tolerant => Executable::tolerant(graph.clone()),
             _ => Executable::new(graph.clone()),
         };
         self.last.insert(executable).run(inputs)

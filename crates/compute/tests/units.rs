@@ -152,6 +152,22 @@ fn a_shard_must_have_the_rows_and_the_inputs_that_are_said() {
 }
 
 #[test]
+fn the_tolerant_cpu_is_refused_exact_units_and_within_the_bound_of_tolerant_ones() {
+    let mut backend = CpuBackend::tolerant();
+    let unit = vector_unit(training(2, 8));
+    let VectorUnit { unit, graph, parameters, data } = &unit;
+    let error = block_on(run_unit(unit, graph, parameters, data, &mut backend, &PLENTY)).unwrap_err();
+    assert_eq!(error, ComputeError::BackendNotExact { backend: "cpu" });
+    let gradient = vector_unit(Program::Gradient(Gradient { batch: 24 }));
+    let VectorUnit { unit, graph, parameters, data } = &gradient;
+    let made = block_on(run_unit(unit, graph, parameters, data, &mut backend, &PLENTY)).unwrap();
+    let (made, reference) = (Tensors::from_bytes(&made).unwrap(), run(&gradient, &PLENTY).unwrap());
+    let bound = tolerance::bound(&Graph::decode(graph).unwrap());
+    let compared = tolerance::compare_tolerant(&made, &Tensors::from_bytes(&reference).unwrap(), bound).unwrap();
+    assert!(compared.is_within(), "{compared:?}");
+}
+
+#[test]
 fn the_async_path_gives_the_same_bytes() {
     let unit = vector_unit(training(2, 8));
     let result =

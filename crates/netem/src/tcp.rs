@@ -31,6 +31,14 @@ impl TcpProxy {
     /// # Errors
     /// If there is no socket to be had.
     pub async fn open(target: SocketAddr, conditions: Conditions, seed: u64) -> io::Result<Self> {
+        Self::open_uneven(target, [conditions; 2], seed).await
+    }
+
+    /// The same with conditions of their own for what goes to the target and for what comes back: an access line.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_uneven(target: SocketAddr, conditions: [Conditions; 2], seed: u64) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let counts = Arc::new(Counts::default());
@@ -55,7 +63,13 @@ impl Drop for TcpProxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, conditions: Conditions, seed: u64, counts: Arc<Counts>) {
+async fn accept(
+    listener: TcpListener,
+    target: SocketAddr,
+    conditions: [Conditions; 2],
+    seed: u64,
+    counts: Arc<Counts>,
+) {
     let mut flows = JoinSet::new();
     let mut opened = 0;
     loop {
@@ -68,8 +82,11 @@ async fn accept(listener: TcpListener, target: SocketAddr, conditions: Condition
         if flows.len() >= MAX_FLOWS {
             continue;
         }
-        let windows = [0, 1].map(|direction| Window::new(conditions, seed, 2 * opened + direction));
-        flows.spawn(carry(client, target, windows, conditions.queue_bytes, counts.clone()));
+        let directions = [0, 1].map(|direction| {
+            let conditions = conditions[direction as usize];
+            (Window::new(conditions, seed, 2 * opened + direction), conditions.queue_bytes)
+        });
+        flows.spawn(carry(client, target, directions, counts.clone()));
         opened += 1;
     }
 }
@@ -78,8 +95,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, conditions: Condition
 async fn carry(
     mut client: TcpStream,
     target: SocketAddr,
-    [there, back]: [Window; 2],
-    queue_bytes: usize,
+    [there, back]: [(Window, usize); 2],
     counts: Arc<Counts>,
 ) -> io::Result<()> {
     let mut target = TcpStream::connect(target).await?;
@@ -88,8 +104,8 @@ async fn carry(
     let (from_client, to_client) = client.split();
     let (from_target, to_target) = target.split();
     tokio::try_join!(
-        Direction::new(there, queue_bytes, &counts).run(from_client, to_target),
-        Direction::new(back, queue_bytes, &counts).run(from_target, to_client),
+        Direction::new(there, &counts).run(from_client, to_target),
+        Direction::new(back, &counts).run(from_target, to_client),
     )?;
     Ok(())
 }
@@ -103,7 +119,7 @@ struct Direction<'a> {
 }
 
 impl<'a> Direction<'a> {
-    fn new(window: Window, queue_bytes: usize, counts: &'a Counts) -> Self {
+    fn new((window, queue_bytes): (Window, usize), counts: &'a Counts) -> Self {
         Self { window, counts, queue_bytes, on_the_way: VecDeque::new(), bytes: 0 }
     }
 

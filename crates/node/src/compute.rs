@@ -12,24 +12,25 @@ use shoal_wire::{
 
 use crate::{limits::COMPUTE_SLICE, pace::Pace, platform::Platform};
 
-/// What this machine computes with. The CPU is always there and runs every exact unit; `G` is the device for tolerant
-/// ones.
+/// What this machine computes with. The CPU is always there and runs every exact unit; tolerant ones run on `G`, or on the
+/// CPU by other kernels.
 #[derive(Debug)]
 pub struct Devices<G = CpuBackend> {
     gpu: Option<G>,
+    tolerant_cpu: CpuBackend,
 }
 
 impl Devices<CpuBackend> {
     /// The CPU alone.
     pub fn cpu() -> Self {
-        Self { gpu: None }
+        Self::with_gpu(None)
     }
 }
 
 impl<G: Backend> Devices<G> {
     /// A GPU for tolerant units beside the CPU; without one, as [`Devices::cpu`].
     pub fn with_gpu(gpu: Option<G>) -> Self {
-        Self { gpu }
+        Self { gpu, tolerant_cpu: CpuBackend::tolerant() }
     }
 
     /// What computes tolerant units.
@@ -79,7 +80,8 @@ pub(crate) async fn compute<P: Platform, G: Backend>(
     budget: &Budget,
 ) -> Result<Computed, ComputeError> {
     let mut run = UnitRun::prepare(unit, &inputs.graph, &inputs.parameters, &inputs.data, budget)?;
-    let mut gpu = devices.gpu.as_mut().filter(|_| unit.class == Class::Tolerant);
+    let is_tolerant = unit.class == Class::Tolerant;
+    let mut gpu = devices.gpu.as_mut().filter(|_| is_tolerant);
     let dispatches = |gpu: &Option<&mut G>| gpu.as_ref().map_or(0, |gpu| gpu.info().dispatches);
     let dispatches_before = dispatches(&gpu);
     let backend = gpu.as_ref().map_or(BackendKind::Cpu, |gpu| gpu.info().kind);
@@ -89,6 +91,7 @@ pub(crate) async fn compute<P: Platform, G: Backend>(
         while !run.is_done() && platform.now() - start < COMPUTE_SLICE {
             match &mut gpu {
                 Some(gpu) => run.step(*gpu).await?,
+                None if is_tolerant => run.step(&mut devices.tolerant_cpu).await?,
                 None => run.step_on_cpu()?,
             }
         }

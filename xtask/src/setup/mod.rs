@@ -20,7 +20,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, bail};
 
 pub(crate) use browser::Browser;
-pub(crate) use wasm_target::WasmToolchain;
+pub(crate) use wasm_target::{Simd, WasmToolchain};
 
 use crate::lock;
 use crate::workspace::Workspace;

@@ -17,19 +17,39 @@ use crate::{cargo, exec};
 pub(super) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// How to build for WebAssembly on this machine.
+#[derive(Clone)]
 pub(crate) struct WasmToolchain {
     /// The compiler, where it is not the one that native builds use.
     rustc: Option<PathBuf>,
+    simd: Simd,
+}
+
+/// The vector instructions of a module. An engine refuses a module with instructions that it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Simd {
+    /// Every browser has them.
+    Simd128,
+    /// Also fused multiplication and addition, for tolerant work.
+    Relaxed,
 }
 
 impl WasmToolchain {
+    /// The same compiler for modules with such instructions.
+    pub(crate) fn with(&self, simd: Simd) -> Self {
+        Self { simd, ..self.clone() }
+    }
+
     /// Cargo that compiles for WebAssembly; the caller adds the command and `--target`-independent flags.
     ///
     /// RUSTFLAGS from outside would replace the flags of `.cargo/config.toml`, without which getrandom does not build.
     pub(crate) fn cargo(&self, workspace: &Workspace, subcommand: &str) -> Command {
         let mut command = cargo::native(workspace);
         command.args([subcommand, "--target", TARGET]);
-        command.env("CARGO_TARGET_DIR", workspace.target_wasm());
+        command.env("CARGO_TARGET_DIR", self.target(workspace));
+        if self.simd == Simd::Relaxed {
+            // Joins the flags of `.cargo/config.toml`.
+            command.arg("--config").arg(format!("target.{TARGET}.rustflags=['-Ctarget-feature=+relaxed-simd']"));
+        }
         command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_RUSTFLAGS");
         if let Some(rustc) = &self.rustc {
             command.env("RUSTC", rustc);
@@ -40,7 +60,14 @@ impl WasmToolchain {
     /// The folder that Cargo puts finished modules of `profile` into.
     pub(crate) fn output(&self, workspace: &Workspace, profile: &str) -> PathBuf {
         let folder = if profile == "dev" { "debug" } else { profile };
-        workspace.target_wasm().join(TARGET).join(folder)
+        self.target(workspace).join(TARGET).join(folder)
+    }
+
+    fn target(&self, workspace: &Workspace) -> PathBuf {
+        match self.simd {
+            Simd::Simd128 => workspace.target_wasm(),
+            Simd::Relaxed => workspace.target_wasm_relaxed(),
+        }
     }
 }
 
@@ -50,12 +77,12 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<Ready<WasmToolchain>> {
     }
     let rustc = Path::new("rustc");
     if has_target(rustc)? {
-        return ready(WasmToolchain { rustc: None }, version(rustc)?);
+        return ready(toolchain(None), version(rustc)?);
     }
     if exec::find_program(&["rustup"]).is_some() {
         doing(&format!("rustup target add {TARGET}"));
         match exec::run(Command::new("rustup").args(["target", "add", TARGET])) {
-            Ok(()) if has_target(rustc)? => return ready(WasmToolchain { rustc: None }, version(rustc)?),
+            Ok(()) if has_target(rustc)? => return ready(toolchain(None), version(rustc)?),
             Ok(()) => println!("  rustup has the target, but not for the compiler on PATH"),
             Err(error) => println!("  {error:#}; trying Debian's compiler"),
         }
@@ -64,7 +91,11 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<Ready<WasmToolchain>> {
         format!("no compiler with {TARGET}. The ordinary remedy: install rustup, then `rustup target add {TARGET}`")
     })?;
     let note = format!("{} with our build of its library", version(&rustc)?);
-    ready(WasmToolchain { rustc: Some(rustc) }, note)
+    ready(toolchain(Some(rustc)), note)
+}
+
+fn toolchain(rustc: Option<PathBuf>) -> WasmToolchain {
+    WasmToolchain { rustc, simd: Simd::Simd128 }
 }
 
 fn chosen(workspace: &Workspace, rustc: PathBuf) -> Result<Ready<WasmToolchain>> {
@@ -74,7 +105,7 @@ fn chosen(workspace: &Workspace, rustc: PathBuf) -> Result<Ready<WasmToolchain>>
         bail!("SHOAL_WASM_RUSTC={} has no library for {TARGET}", rustc.display());
     }
     let note = format!("{} by SHOAL_WASM_RUSTC", version(&rustc)?);
-    ready(WasmToolchain { rustc: Some(rustc) }, note)
+    ready(toolchain(Some(rustc)), note)
 }
 
 /// Whether the compiler's library for the target is installed (whether it fits, only Debian's needs to be asked).

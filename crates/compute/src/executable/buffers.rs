@@ -8,7 +8,6 @@ use crate::{kernels::gemm::Scratch, tensor::Data};
 
 /// Buffers by type and length. What is kept and what is in use stay together within the graph's peak: a buffer that does
 /// not fit any more makes others leave.
-#[derive(Default)]
 pub(super) struct Buffers {
     floats: BTreeMap<usize, Vec<Vec<f32>>>,
     integers: BTreeMap<usize, Vec<Vec<i32>>>,
@@ -27,8 +26,9 @@ struct Room {
 
 impl Buffers {
     /// Within so many bytes.
-    pub(super) fn within(limit: u64) -> Self {
-        Self { room: Room { limit, ..Room::default() }, ..Self::default() }
+    pub(super) fn within(limit: u64, scratch: Scratch) -> Self {
+        let (floats, integers) = Default::default();
+        Self { floats, integers, room: Room { limit, ..Room::default() }, scratch }
     }
 
     /// A run begins with so many bytes of inputs.
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn kept_and_used_stay_within_the_limit() {
-        let mut buffers = Buffers::within(1000);
+        let mut buffers = Buffers::within(1000, Scratch::exact());
         buffers.begin(400);
         let (a, b) = (buffers.floats(100), buffers.integers(50));
         buffers.put(Data::F32(a));

@@ -1,5 +1,6 @@
 //! A graph made ready to run: neighbouring element-wise operations fused into loops, attention without its score matrix,
-//! values freed after their last use, memory used again from run to run. None of it changes a bit of the results.
+//! values freed after their last use, memory used again from run to run. None of it changes a bit of the results, unless
+//! the work is tolerant.
 
 mod attention;
 mod buffers;
@@ -18,10 +19,9 @@ use std::rc::Rc;
 use shoal_graph::{Graph, Op, TensorType, ValueId};
 
 use self::{buffers::Buffers, fuse::Step, held::Held};
-#[cfg(test)]
-use crate::kernels::gemm::{Scratch, lanes::Level};
 use crate::{
     error::ComputeError,
+    kernels::gemm::Scratch,
     tensor::{Data, Tensor, Tensors},
 };
 
@@ -48,21 +48,29 @@ impl std::fmt::Debug for Executable {
 type Values = Vec<Option<Rc<Data>>>;
 
 impl Executable {
-    /// Plans the runs of a graph.
+    /// Plans the runs of a graph in exact/1.
     pub fn new(graph: Graph) -> Self {
+        Self::with(graph, Scratch::exact())
+    }
+
+    /// Plans runs whose products may round once where exact/1 rounds twice, which is faster where the machine can fuse a
+    /// multiplication and an addition. Bits differ between machines.
+    pub fn tolerant(graph: Graph) -> Self {
+        Self::with(graph, Scratch::tolerant())
+    }
+
+    fn with(graph: Graph, scratch: Scratch) -> Self {
         let steps = fuse::steps(&graph);
         let dead = dead_after(&graph, &steps);
         let held = Held::new(&graph);
-        let buffers = Buffers::within(graph.peak_memory_bytes() + FIXED_BYTES);
+        let buffers = Buffers::within(graph.peak_memory_bytes() + FIXED_BYTES, scratch);
         Self { graph, steps, dead, held, buffers }
     }
 
-    /// With kernels at one level of this machine, which changes no bit.
+    /// With kernels at one level of this machine.
     #[cfg(test)]
-    pub(crate) fn at(graph: Graph, level: Level) -> Self {
-        let mut executable = Self::new(graph);
-        executable.buffers.scratch = Scratch::at(level);
-        executable
+    pub(crate) fn at(graph: Graph, level: crate::kernels::gemm::lanes::Level) -> Self {
+        Self::with(graph, Scratch::at(level))
     }
 
     /// Keeps inputs for all runs from now on, such as weights: they are not given to [`Self::run`] any more, and products

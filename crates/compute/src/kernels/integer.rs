@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "register tiles run over pointers; every operand is checked against its slice first")]
 
 use super::gemm::blocks::{Block, COLUMNS, DEPTH, Left, ROWS, right_panels};
+use super::gemm::lanes::LEAST_TILE_ROWS;
 use super::gemm::pack::{Panels, pack};
 use super::gemm::{Matrix, Scratch};
 
@@ -29,7 +30,7 @@ pub(crate) fn integer_accumulate<A: Byte, B: Byte>(
     let level = scratch.level.narrowed_to(n);
     let depth = k.div_ceil(2).min(DEPTH);
     let (most_rows, most_columns) = (m.min(ROWS), n.min(COLUMNS));
-    let a_len = Panels::rows(most_rows).packed_len(depth);
+    let a_len = Panels::rows(LEAST_TILE_ROWS, most_rows).packed_len(depth);
     let b_len = right_panels(level, most_columns).packed_len(depth);
     let [packed_a, packed_b, pairs] = scratch.integers([a_len, b_len, depth * most_rows.max(most_columns)]);
     for j0 in (0..n).step_by(COLUMNS) {
@@ -39,7 +40,7 @@ pub(crate) fn integer_accumulate<A: Byte, B: Byte>(
             let depth = steps.div_ceil(2);
             pack(widen(b, k0, steps, j0, panels.len, pairs), 0, depth, 0, panels, packed_b);
             for i0 in (0..m).step_by(ROWS) {
-                let rows = Panels::rows(ROWS.min(m - i0));
+                let rows = Panels::rows(LEAST_TILE_ROWS, ROWS.min(m - i0));
                 pack(widen(a.transpose(), k0, steps, i0, rows.len, pairs), 0, depth, 0, rows, packed_a);
                 let c = &mut c[i0 * n + j0..];
                 assert!(c.len() >= (rows.len - 1) * n + panels.len, "the block of C is whole");

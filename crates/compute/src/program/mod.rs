@@ -168,9 +168,9 @@ impl UnitRun {
     /// # Panics
     /// When the unit is done or a step failed before: that breaks the driving contract.
     pub async fn step<B: Backend>(&mut self, backend: &mut B) -> Result<(), ComputeError> {
-        let kind = backend.info().kind;
-        if self.exact && !kind.is_exact() {
-            return Err(ComputeError::BackendNotExact { backend: kind.name() });
+        let info = backend.info();
+        if self.exact && !info.is_exact {
+            return Err(ComputeError::BackendNotExact { backend: info.kind.name() });
         }
         let inputs = self.next_inputs();
         let made = backend.run(&self.graph, inputs).await?;
@@ -178,7 +178,7 @@ impl UnitRun {
         Ok(())
     }
 
-    /// [`Self::step`] on the CPU, without a future.
+    /// [`Self::step`] on the exact CPU backend, without a future: the reference of either class.
     ///
     /// # Errors
     /// As [`Self::step`].

@@ -145,6 +145,7 @@ fn compile(device: &wgpu::Device, kernel: &Kernel) -> wgpu::ComputePipeline {
 impl Backend for WebGpuBackend {
     fn info(&self) -> BackendInfo {
         BackendInfo {
+            is_exact: false,
             kind: BackendKind::WebGpu,
             adapter: self.adapter.clone(),
             is_fallback: self.is_fallback,

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import type { Page } from 'puppeteer-core';
 import { seeded } from '../../random.ts';
 import { Agreement } from './agreement.ts';
-import { name, SUBJECTS, type SubjectName, type Workload } from './browser/protocol.ts';
+import { isOurs, name, SUBJECTS, type SubjectName, type Workload } from './browser/protocol.ts';
 import { amount, WORKLOADS } from './browser/workloads.ts';
 import { Chromium } from '../chromium.ts';
 import { Report } from './report.ts';
@@ -60,7 +60,7 @@ async function main(): Promise<number> {
   const say = (text: string): void => {
     process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s  ${text}\n`);
   };
-  const site = await Site.start(folders(variable('SHOAL_BENCH_TAB'), process.env['SHOAL_BENCH_PEERS']));
+  const site = await Site.start(folders(variable('SHOAL_BENCH_TAB'), variable('SHOAL_BENCH_TAB_RELAXED'), process.env['SHOAL_BENCH_PEERS']));
   const browser = await Chromium.start({
     origin: site.origin,
     ready: 'computeBench',
@@ -139,8 +139,8 @@ async function prepare(
 ): Promise<Contestant[]> {
   const agreement = new Agreement(workload);
   const able: Contestant[] = [];
-  // Ours comes last, so that what it is compared with is another's.
-  const order = [...subjects].sort((a, b) => Number(a === 'shoal') - Number(b === 'shoal'));
+  // Ours come last, so that what they are compared with is another's.
+  const order = [...subjects].sort((a, b) => Number(isOurs(a)) - Number(isOurs(b)));
   for (const subject of order) {
     const about = `${name(workload)}, ${subject}`;
     try {

@@ -1,10 +1,13 @@
 /** The figures of a run: gathered, related to each other round by round, printed. */
 import { median, medianInterval } from '../../statistics.ts';
+import { isOurs } from './browser/protocol.ts';
 
-const OURS = 'shoal';
-
-/** What products are held against besides their peers, by their unit. */
-const LIMITS: Readonly<Record<string, string>> = { 'GFLOP/s': 'limit mul+add', 'GOP/s': 'limit dot_i16x8' };
+/** What a product is held against besides its peers. */
+function limit({ unit, subject }: Row): string | null {
+  if (unit === 'GOP/s') return 'limit dot_i16x8';
+  if (unit !== 'GFLOP/s') return null;
+  return subject === 'shoal relaxed' ? 'limit relaxed FMA' : 'limit mul+add';
+}
 
 interface Row {
   readonly name: string;
@@ -68,15 +71,15 @@ export class Report {
   /** Rows of one workload together, ours first. */
   #sorted(): Row[] {
     const names = [...new Set(this.#rows.map((row) => row.name))];
-    const rank = ({ subject }: Row): number => Number(subject !== OURS);
+    const rank = ({ subject }: Row): number => Number(!isOurs(subject));
     return names.flatMap((name) => this.#rows.filter((row) => row.name === name).sort((a, b) => rank(a) - rank(b)));
   }
 
   /** Of ours to each peer, over the rounds that both have. */
   #ratios(row: Row): Ratio[] {
-    if (row.subject !== OURS) return [];
-    const peers = this.#rows.filter((other) => other.name === row.name && other.subject !== OURS);
-    const limits = this.#rows.filter((other) => other.name === LIMITS[row.unit]);
+    if (!isOurs(row.subject)) return [];
+    const peers = this.#rows.filter((other) => other.name === row.name && !isOurs(other.subject));
+    const limits = this.#rows.filter((other) => other.name === limit(row));
     return [...peers, ...limits].map((other) => {
       const paired = [...row.values].flatMap(([round, value]) => {
         const theirs = other.values.get(round);

@@ -6,11 +6,12 @@ import type { SubjectName } from './browser/protocol.ts';
 const require = createRequire(import.meta.url);
 
 /** Files that subjects fetch by themselves: a folder of the site, and the folder that it shows. */
-export function folders(tab: string, peers: string | undefined): ReadonlyMap<string, string> {
+export function folders(tab: string, relaxed: string, peers: string | undefined): ReadonlyMap<string, string> {
   const served = new Map([
     ['ort', dirname(require.resolve('onnxruntime-web/wasm'))],
     ['tfjs', join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json')), 'wasm-out')],
     ['shoal', tab],
+    ['shoal-relaxed', relaxed],
   ]);
   if (peers !== undefined) served.set('burn', join(peers, 'burn'));
   return served;

@@ -2,7 +2,7 @@
 //! of a plane, K the channels that go in times the kernel.
 #![allow(unsafe_code, reason = "register tiles run over pointers; every reach is checked against the buffers first")]
 
-use super::super::gemm::lanes::{FloatKernel, Floats, MOST_LANES};
+use super::super::gemm::lanes::{FloatKernel, Floats, LEAST_TILE_ROWS, MOST_LANES};
 use super::super::gemm::pack::{Panels, pack};
 use super::super::gemm::{Matrix, Scratch};
 use super::Epilogue;
@@ -107,7 +107,7 @@ impl Correlation {
                 let steps = block.min(self.channels - channel) * kernel;
                 let out = &mut packed[start + channel * kernel * self.rows..];
                 let weight = Matrix::transposed(weight, depth);
-                pack(weight, channel * kernel, steps, 0, Panels::rows(self.rows), out);
+                pack(weight, channel * kernel, steps, 0, Panels::rows(LEAST_TILE_ROWS, self.rows), out);
             }
         }
     }
@@ -143,7 +143,7 @@ impl FloatKernel for Block<'_> {
     unsafe fn run<V: Floats>(self) {
         // SAFETY: the caller's promise.
         unsafe {
-            for (row, rows, _) in Panels::rows(self.shape.rows).iter() {
+            for (row, rows, _) in Panels::rows(LEAST_TILE_ROWS, self.shape.rows).iter() {
                 match rows {
                     4 => self.panel::<V, 4, 2>(row),
                     3 => self.panel::<V, 3, 2>(row),

@@ -1,21 +1,22 @@
 //! The blocked product: B packed a block at a time unless it was before, A packed or read where it lies.
 #![allow(unsafe_code, reason = "register tiles run over pointers; every operand is checked against its slice first")]
 
-use super::lanes::{FloatKernel, Floats, IntegerKernel, Lanes, Level};
+use super::lanes::{FloatKernel, Floats, IntegerKernel, Lanes, Level, MOST_LANES};
 use super::pack::{Panels, pack};
-use super::tile::{TILE_ROWS, TILE_VECTORS, Tile};
+use super::tile::{TILE_VECTORS, Tile};
 use super::{Matrix, PackedB, Scratch};
 
 /// Depth of a block: a panel of B stays in the first-level cache, and C is read and written once a block.
 pub(crate) const DEPTH: usize = 256;
-/// Rows of a block of A: 128 KiB, within the second-level cache.
-pub(crate) const ROWS: usize = 128;
+/// Rows of a block of A: 120 KiB, within the second-level cache. Whole tiles of every height.
+pub(crate) const ROWS: usize = 120;
 /// Columns of a block of B, whole panels at every level: 512 KiB.
 pub(crate) const COLUMNS: usize = 512;
 /// With fewer columns than this, packing A costs more than it saves.
 const PACK_FROM_COLUMNS: usize = 192;
 
-const _: () = assert!(ROWS.is_multiple_of(TILE_ROWS) && COLUMNS.is_multiple_of(32), "blocks hold whole tiles");
+const _: () = assert!(ROWS.is_multiple_of(4) && ROWS.is_multiple_of(6) && ROWS.is_multiple_of(8));
+const _: () = assert!(COLUMNS.is_multiple_of(TILE_VECTORS * MOST_LANES), "blocks hold whole panels");
 
 /// The right operand.
 pub(super) enum Right<'a> {
@@ -42,9 +43,10 @@ pub(super) fn multiply(
         Right::Here(_) => scratch.level.narrowed_to(n),
         Right::Packed(b) => b.level(),
     };
+    let tile_rows = level.tile_rows();
     let direct = a.column_stride == 1 && n < PACK_FROM_COLUMNS;
     let (most_rows, most_depth) = (m.min(ROWS), k.min(DEPTH));
-    let a_len = if direct { 0 } else { Panels::rows(most_rows).packed_len(most_depth) };
+    let a_len = if direct { 0 } else { Panels::rows(tile_rows, most_rows).packed_len(most_depth) };
     let b_len = match b {
         Right::Here(_) => right_panels(level, n.min(COLUMNS)).packed_len(most_depth),
         Right::Packed(_) => 0,
@@ -68,7 +70,7 @@ pub(super) fn multiply(
                 let left = if direct {
                     Left::Direct(&a.data[i0 * a.row_stride + k0..], a.row_stride)
                 } else {
-                    pack(a.transpose(), k0, depth, i0, Panels::rows(rows), packed_a);
+                    pack(a.transpose(), k0, depth, i0, Panels::rows(tile_rows, rows), packed_a);
                     Left::Packed(packed_a)
                 };
                 assert!(c.len() >= (rows - 1) * n + panels.len, "the block of C is whole");
@@ -118,7 +120,7 @@ impl<E: Copy + Default> Block<'_, E> {
     unsafe fn tiles<V: Lanes<Element = E>>(self) {
         let c = self.c.as_mut_ptr();
         for (j, width, stored) in self.panels.iter() {
-            for (i, rows, _) in Panels::rows(self.rows).iter() {
+            for (i, rows, _) in Panels::rows(V::TILE_ROWS, self.rows).iter() {
                 let tile = |a, a_row| Tile {
                     depth: self.depth,
                     a,

@@ -4,7 +4,6 @@
 
 use super::Matrix;
 use super::lanes::{Element, Lanes, Quad};
-use super::tile::TILE_ROWS;
 
 /// Steps of K packed for all panels before the next ones: 16 floats are one cache line of a transposed operand, and a
 /// power-of-two stride maps few lines to one set.
@@ -22,8 +21,9 @@ pub(crate) struct Panels {
 }
 
 impl Panels {
-    pub(crate) fn rows(len: usize) -> Self {
-        Self { width: TILE_ROWS, len, grain: 1 }
+    /// Rows of A for tiles of that height.
+    pub(crate) fn rows(height: usize, len: usize) -> Self {
+        Self { width: height, len, grain: 1 }
     }
 
     /// First column or row, those present and those stored, panel after panel.

@@ -10,19 +10,18 @@ pub(crate) struct Scratch {
     integers: [Buffer<i32>; 3],
 }
 
-impl Default for Scratch {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Scratch {
-    /// At the best level of this machine.
-    pub(crate) fn new() -> Self {
+    /// For exact/1, at the best level of this machine.
+    pub(crate) fn exact() -> Self {
         Self::at(Level::best())
     }
 
-    /// At a level of [`Level::available`]; no level changes a bit.
+    /// For tolerant work, at the fastest level of this machine.
+    pub(crate) fn tolerant() -> Self {
+        Self::at(Level::fastest())
+    }
+
+    /// At one level.
     pub(crate) fn at(level: Level) -> Self {
         Self { level, floats: Default::default(), integers: Default::default() }
     }

@@ -88,6 +88,33 @@ fn blocks_and_levels_change_no_bit() {
 }
 
 #[test]
+fn a_fused_level_is_near_double_precision() {
+    let level = Level::fastest();
+    let mut differ = 0;
+    for (m, n, k) in SHAPES {
+        let (left, right) = (numbers(m * k, 1), numbers(k * n, 2));
+        let (a, b) = (Matrix::rows(&left, k), Matrix::transposed(&right, k));
+        let (mut scratch, mut got, mut got_packed) = (Scratch::at(level), vec![0.0; m * n], vec![0.0; m * n]);
+        gemm_accumulate(&mut scratch, m, n, k, a, b, &mut got);
+        let packed = PackedB::new(&scratch, k, n, b);
+        gemm_accumulate_packed(&mut scratch, m, a, &packed, &mut got_packed);
+        for (at, (got, got_packed)) in got.iter().zip(got_packed).enumerate() {
+            let terms = (0..k).map(|step| f64::from(left[at / n * k + step]) * f64::from(right[at % n * k + step]));
+            let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
+            // The worst case of a sum of k terms in order, each rounded at most twice.
+            let bound = 2.0 * k as f64 * f64::from(f32::EPSILON) * size;
+            for got in [*got, got_packed] {
+                assert!((f64::from(got) - sum).abs() <= bound, "{m}x{n}x{k} {level:?}: {got}, not {sum}");
+            }
+        }
+        let mut exact = vec![0.0; m * n];
+        gemm_accumulate(&mut Scratch::exact(), m, n, k, a, b, &mut exact);
+        differ += usize::from(bits(&got) != bits(&exact));
+    }
+    assert_eq!(differ > 0, level != Level::best(), "fused steps round less");
+}
+
+#[test]
 fn strided_operands_change_no_bit() {
     // Every second element of both, as a view of an interleaved tensor: neither side is contiguous.
     for (m, n, k) in [(1, 9, 6), (5, 20, 35)] {
@@ -109,5 +136,5 @@ fn strided_operands_change_no_bit() {
 #[should_panic(expected = "lies within its data")]
 fn a_matrix_beyond_its_data_is_refused() {
     let (a, b) = ([0.0; 6], [0.0; 5]);
-    gemm_accumulate(&mut Scratch::new(), 2, 2, 3, Matrix::rows(&a, 3), Matrix::rows(&b, 2), &mut [0.0; 4]);
+    gemm_accumulate(&mut Scratch::exact(), 2, 2, 3, Matrix::rows(&a, 3), Matrix::rows(&b, 2), &mut [0.0; 4]);
 }

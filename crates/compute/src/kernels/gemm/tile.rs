@@ -1,11 +1,9 @@
-//! The register tile: up to 4 rows by two vectors of C, read once, continued over a depth, written once.
+//! The register tile: some rows by two vectors of C, read once, continued over a depth, written once.
 #![allow(unsafe_code, reason = "inner loops run over pointers that the callers have checked as whole blocks")]
 
 use super::lanes::{Lanes, MOST_LANES};
 
-/// Rows of the register tile.
-pub(crate) const TILE_ROWS: usize = 4;
-/// Vectors in a row of it: 4 × 2 sums, two of B and one of A fit in 16 registers.
+/// Vectors in a row of the register tile.
 pub(crate) const TILE_VECTORS: usize = 2;
 
 /// One tile's work. B is a panel, K-major, as wide as the tile; A is read at `a + row·a_row + k·a_step`.
@@ -23,15 +21,23 @@ pub(crate) struct Tile<E> {
 }
 
 impl<E: Copy + Default> Tile<E> {
-    /// Continues `rows` rows and `vectors` vectors of C. `DIRECT`: A is row-major where it lies, else packed K-major.
+    /// Continues up to [`Lanes::TILE_ROWS`] rows and `vectors` vectors of C. `DIRECT`: A is row-major where it lies, else packed K-major.
     ///
     /// # Safety
     /// The machine has the instructions of `V`; A, the panel of B and C reach as far as the fields say.
     #[inline(always)]
     pub(crate) unsafe fn run<V: Lanes<Element = E>, const DIRECT: bool>(self, rows: usize, vectors: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise. Tiles higher than the level's are not compiled.
         unsafe {
             match (rows, vectors) {
+                (8, 2) if V::TILE_ROWS >= 8 => self.fixed::<V, 8, 2, DIRECT>(),
+                (7, 2) if V::TILE_ROWS >= 7 => self.fixed::<V, 7, 2, DIRECT>(),
+                (6, 2) if V::TILE_ROWS >= 6 => self.fixed::<V, 6, 2, DIRECT>(),
+                (5, 2) if V::TILE_ROWS >= 5 => self.fixed::<V, 5, 2, DIRECT>(),
+                (8, 1) if V::TILE_ROWS >= 8 => self.fixed::<V, 8, 1, DIRECT>(),
+                (7, 1) if V::TILE_ROWS >= 7 => self.fixed::<V, 7, 1, DIRECT>(),
+                (6, 1) if V::TILE_ROWS >= 6 => self.fixed::<V, 6, 1, DIRECT>(),
+                (5, 1) if V::TILE_ROWS >= 5 => self.fixed::<V, 5, 1, DIRECT>(),
                 (4, 2) => self.fixed::<V, 4, 2, DIRECT>(),
                 (3, 2) => self.fixed::<V, 3, 2, DIRECT>(),
                 (2, 2) => self.fixed::<V, 2, 2, DIRECT>(),

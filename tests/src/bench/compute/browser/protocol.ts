@@ -12,8 +12,15 @@ export type Workload =
   /** What the core could do at all. */
   | { readonly kind: 'limit'; readonly what: 'mul+add' | 'relaxed FMA' | 'dot_i16x8' | 'memory read' };
 
-export const SUBJECTS = ['shoal', 'onnxruntime-web', 'tfjs-wasm', 'jax-js', 'jax-js by hand', 'burn', 'limit'] as const;
+/** Ours: exact, and built for tolerant work with relaxed SIMD. */
+export const OURS = ['shoal', 'shoal relaxed'] as const;
+
+export const SUBJECTS = [...OURS, 'onnxruntime-web', 'tfjs-wasm', 'jax-js', 'jax-js by hand', 'burn', 'limit'] as const;
 export type SubjectName = (typeof SUBJECTS)[number];
+
+export function isOurs(subject: string): boolean {
+  return OURS.some((ours) => ours === subject);
+}
 
 /** One subject's way to do one workload, ready to run. */
 export interface Prepared {

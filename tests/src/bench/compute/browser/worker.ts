@@ -6,6 +6,7 @@ declare const gc: () => void;
 
 const LOADERS: Readonly<Record<SubjectName, () => Promise<{ readonly load: () => Promise<Subject> }>>> = {
   shoal: () => import('./shoal.ts'),
+  'shoal relaxed': () => import('./shoal-relaxed.ts'),
   'onnxruntime-web': () => import('./ort/subject.ts'),
   'tfjs-wasm': () => import('./tfjs/subject.ts'),
   'jax-js': () => import('./jax/subject.ts'),

@@ -1,11 +1,18 @@
 //! One vector of 4-byte elements and the single step that every product here is made of: sum + a·b, rounded twice for
 //! f32 and exact for pairs of 16-bit integers. Kernels are written once over [`Lanes`] and run at a [`Level`], which
-//! says which instructions the machine has; no level changes a bit, because lanes never share a sum.
+//! says which instructions the machine has; no exact level changes a bit, because lanes never share a sum. Fused levels
+//! round a step once and are for tolerant work.
 #![allow(
     unsafe_code,
     reason = "vector instructions and target features have no safe spelling; each is wrapped here once"
 )]
 
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "relaxed-simd")
+))]
+mod fused;
 mod plain;
 
 #[cfg(target_arch = "aarch64")]
@@ -18,11 +25,16 @@ mod x86;
 /// The widest vector, in elements.
 pub(crate) const MOST_LANES: usize = 16;
 
+/// Rows of the register tile where there are 16 registers.
+pub(crate) const LEAST_TILE_ROWS: usize = 4;
 /// A vector of sums or factors.
 pub(crate) trait Lanes: Copy {
     /// f32, or i32 for sums of integer products, whose factors are pairs of i16 in one i32.
     type Element: Copy + Default;
     const COUNT: usize;
+    /// Rows of the register tile of a matrix product, each of two vectors: as many as registers hold beside two vectors of B
+    /// and one of A; on WebAssembly four of A, because V8 moves the loads of a step before its sums.
+    const TILE_ROWS: usize = LEAST_TILE_ROWS;
 
     /// # Safety
     /// `at` can be read, and the machine has the instructions of this type.
@@ -125,18 +137,26 @@ pub(crate) enum Level {
     Plain,
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Simd128,
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    RelaxedSimd,
     #[cfg(target_arch = "x86_64")]
     Sse2,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
+    Avx2Fused,
+    #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Fused,
     #[cfg(target_arch = "aarch64")]
     Neon,
+    #[cfg(target_arch = "aarch64")]
+    NeonFused,
 }
 
 impl Level {
-    /// Everything that this machine has, the best last.
+    /// Every exact level that this machine has, the best last.
     pub(crate) fn available() -> Vec<Self> {
         #[allow(unused_mut, reason = "a target may have nothing to add")]
         let mut levels = vec![Self::Plain];
@@ -157,19 +177,50 @@ impl Level {
         levels
     }
 
+    /// The fastest exact level.
     pub(crate) fn best() -> Self {
         Self::available().pop().unwrap_or(Self::Plain)
+    }
+
+    /// The fastest level for work that need not be exact.
+    pub(crate) fn fastest() -> Self {
+        match Self::best() {
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Self::Simd128 => Self::RelaxedSimd,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 if std::arch::is_x86_feature_detected!("fma") => Self::Avx2Fused,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 if std::arch::is_x86_feature_detected!("fma") => Self::Avx512Fused,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => Self::NeonFused,
+            exact => exact,
+        }
     }
 
     /// Elements in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => 8,
+            Self::Avx2 | Self::Avx2Fused => 8,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => 16,
+            Self::Avx512 | Self::Avx512Fused => 16,
             _ => 4,
         }
+    }
+
+    /// Rows of the register tile of a product of floats: [`Lanes::TILE_ROWS`] of the level's vectors.
+    pub(crate) fn tile_rows(self) -> usize {
+        struct TileRows<'a>(&'a mut usize);
+        impl FloatKernel for TileRows<'_> {
+            #[inline(always)]
+            unsafe fn run<V: Floats>(self) {
+                *self.0 = V::TILE_ROWS;
+            }
+        }
+        let mut rows = LEAST_TILE_ROWS;
+        // SAFETY: the kernel has no pointers.
+        unsafe { self.run_floats(TileRows(&mut rows)) };
+        rows
     }
 
     /// The same or a narrower level whose vectors are not wider than `width` elements need.
@@ -179,7 +230,10 @@ impl Level {
             if self == Self::Avx512 && width <= 8 {
                 return Self::Avx2.narrowed_to(width);
             }
-            if self == Self::Avx2 && width <= 4 {
+            if self == Self::Avx512Fused && width <= 8 {
+                return Self::Avx2Fused.narrowed_to(width);
+            }
+            if matches!(self, Self::Avx2 | Self::Avx2Fused) && width <= 4 {
                 return Self::Sse2;
             }
         }
@@ -196,14 +250,22 @@ impl Level {
                 Self::Plain => kernel.run::<plain::F32x4>(),
                 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
                 Self::Simd128 => kernel.run::<wasm::F32x4>(),
+                #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+                Self::RelaxedSimd => kernel.run::<fused::Fused<wasm::F32x4>>(),
                 #[cfg(target_arch = "x86_64")]
                 Self::Sse2 => kernel.run::<x86::F32x4>(),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => x86::floats_avx2(kernel),
                 #[cfg(target_arch = "x86_64")]
+                Self::Avx2Fused => x86::floats_avx2_fused(kernel),
+                #[cfg(target_arch = "x86_64")]
                 Self::Avx512 => x86::floats_avx512(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Fused => x86::floats_avx512_fused(kernel),
                 #[cfg(target_arch = "aarch64")]
                 Self::Neon => kernel.run::<neon::F32x4>(),
+                #[cfg(target_arch = "aarch64")]
+                Self::NeonFused => kernel.run::<fused::Fused<neon::F32x4>>(),
             }
         }
     }
@@ -217,14 +279,16 @@ impl Level {
                 Self::Plain => kernel.run::<plain::I32x4>(),
                 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
                 Self::Simd128 => kernel.run::<wasm::I32x4>(),
+                #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+                Self::RelaxedSimd => kernel.run::<wasm::I32x4>(),
                 #[cfg(target_arch = "x86_64")]
                 Self::Sse2 => kernel.run::<x86::I32x4>(),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => x86::integers_avx2(kernel),
+                Self::Avx2 | Self::Avx2Fused => x86::integers_avx2(kernel),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512 => x86::integers_avx512(kernel),
+                Self::Avx512 | Self::Avx512Fused => x86::integers_avx512(kernel),
                 #[cfg(target_arch = "aarch64")]
-                Self::Neon => kernel.run::<neon::I32x4>(),
+                Self::Neon | Self::NeonFused => kernel.run::<neon::I32x4>(),
             }
         }
     }

@@ -1,7 +1,8 @@
-//! AArch64 NEON. `vmulq` and `vaddq` stay two roundings: only `vfmaq` fuses.
+//! AArch64 NEON. `vmulq` and `vaddq` stay two roundings; only `vfmaq`, of the fused level, rounds once.
 
 use std::arch::aarch64::*;
 
+use super::fused::Fuse;
 use super::{Floats, Lanes, Quad};
 
 #[derive(Clone, Copy)]
@@ -50,6 +51,14 @@ impl Floats for F32x4 {
             let zero = vdupq_n_f32(0.0);
             Self(vbslq_f32(vcgtq_f32(self.0, zero), self.0, zero))
         }
+    }
+}
+
+impl Fuse for F32x4 {
+    #[inline(always)]
+    unsafe fn fused_step(self, a: Self, b: Self) -> Self {
+        // SAFETY: every AArch64 has NEON.
+        Self(unsafe { vfmaq_f32(self.0, a.0, b.0) })
     }
 }
 

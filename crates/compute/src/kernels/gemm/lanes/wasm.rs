@@ -1,7 +1,9 @@
-//! SIMD128.
+//! SIMD128, and relaxed SIMD in a module that is built for it.
 
 use std::arch::wasm32::*;
 
+#[cfg(target_feature = "relaxed-simd")]
+use super::fused::Fuse;
 use super::{Floats, Lanes, Quad};
 
 #[derive(Clone, Copy)]
@@ -45,6 +47,14 @@ impl Floats for F32x4 {
     unsafe fn relu(self) -> Self {
         // pmax(a, b) is b where a < b, else a.
         Self(f32x4_pmax(f32x4_splat(0.0), self.0))
+    }
+}
+
+#[cfg(target_feature = "relaxed-simd")]
+impl Fuse for F32x4 {
+    #[inline(always)]
+    unsafe fn fused_step(self, a: Self, b: Self) -> Self {
+        Self(f32x4_relaxed_madd(a.0, b.0, self.0))
     }
 }
 

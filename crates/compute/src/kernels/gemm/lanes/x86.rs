@@ -1,8 +1,9 @@
-//! x86-64: SSE2, which every one of them has, AVX2 and AVX-512. None of the multiplications fuses: a fused step rounds
-//! once, and its bits are not ours.
+//! x86-64: SSE2, which every one of them has, AVX2 and AVX-512. Multiplications fuse only where a fused level asks for it:
+//! a fused step rounds once, and its bits are not ours.
 
 use std::arch::x86_64::*;
 
+use super::fused::{Fuse, Fused};
 use super::{FloatKernel, Floats, IntegerKernel, Lanes, Quad};
 
 /// # Safety
@@ -19,6 +20,22 @@ pub(super) unsafe fn floats_avx2(kernel: impl FloatKernel) {
 pub(super) unsafe fn floats_avx512(kernel: impl FloatKernel) {
     // SAFETY: the caller's promise.
     unsafe { kernel.run::<F32x16>() }
+}
+
+/// # Safety
+/// The machine has AVX2 and FMA; the kernel's pointers are valid.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn floats_avx2_fused(kernel: impl FloatKernel) {
+    // SAFETY: the caller's promise.
+    unsafe { kernel.run::<Fused<F32x8>>() }
+}
+
+/// # Safety
+/// The machine has AVX-512F and BW; the kernel's pointers are valid.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn floats_avx512_fused(kernel: impl FloatKernel) {
+    // SAFETY: the caller's promise.
+    unsafe { kernel.run::<Fused<F32x16>>() }
 }
 
 /// # Safety
@@ -39,7 +56,7 @@ pub(super) unsafe fn integers_avx512(kernel: impl IntegerKernel) {
 
 /// One vector of floats and one of integers at one width.
 macro_rules! width {
-    ($count:literal, $floats:ident = $f:ty, $integers:ident = $i:ty,
+    ($count:literal, $tile_rows:literal, $floats:ident = $f:ty, $integers:ident = $i:ty,
      $fset:ident $fload:ident $fstore:ident $fadd:ident $fmul:ident $fmax:ident $fzero:ident,
      $iset:ident $iload:ident $istore:ident $iadd:ident $madd:ident) => {
         #[derive(Clone, Copy)]
@@ -48,6 +65,7 @@ macro_rules! width {
         impl Lanes for $floats {
             type Element = f32;
             const COUNT: usize = $count;
+            const TILE_ROWS: usize = $tile_rows;
 
             #[inline(always)]
             unsafe fn splat(at: *const f32) -> Self {
@@ -122,15 +140,36 @@ macro_rules! width {
     };
 }
 
-width!(4, F32x4 = __m128, I32x4 = __m128i,
+width!(4, 4, F32x4 = __m128, I32x4 = __m128i,
     _mm_set1_ps _mm_loadu_ps _mm_storeu_ps _mm_add_ps _mm_mul_ps _mm_max_ps _mm_setzero_ps,
     _mm_set1_epi32 _mm_loadu_si128 _mm_storeu_si128 _mm_add_epi32 _mm_madd_epi16);
-width!(8, F32x8 = __m256, I32x8 = __m256i,
+width!(8, 4, F32x8 = __m256, I32x8 = __m256i,
     _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_mul_ps _mm256_max_ps _mm256_setzero_ps,
     _mm256_set1_epi32 _mm256_loadu_si256 _mm256_storeu_si256 _mm256_add_epi32 _mm256_madd_epi16);
-width!(16, F32x16 = __m512, I32x16 = __m512i,
+width!(16, 8, F32x16 = __m512, I32x16 = __m512i,
     _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_mul_ps _mm512_max_ps _mm512_setzero_ps,
     _mm512_set1_epi32 _mm512_loadu_si512 _mm512_storeu_si512 _mm512_add_epi32 _mm512_madd_epi16);
+
+impl Fuse for F32x8 {
+    // No register is needed between multiplication and addition.
+    const FUSED_TILE_ROWS: usize = 6;
+
+    #[inline(always)]
+    unsafe fn fused_step(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
+    }
+}
+
+impl Fuse for F32x16 {
+    const FUSED_TILE_ROWS: usize = 8;
+
+    #[inline(always)]
+    unsafe fn fused_step(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
+    }
+}
 
 impl Quad for F32x4 {
     #[inline(always)]
