@@ -8,7 +8,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use std::time::Duration;
 
     use shoal_netem::{Conditions, TcpProxy};
-    use tokio::io::AsyncReadExt as _;
 
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [target, count, round_trip_ms, down, up] = &arguments[..] else {
@@ -27,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{}", line.address());
             lines.push(line);
         }
-        tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
         Ok(())
     })
 }

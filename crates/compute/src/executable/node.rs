@@ -8,7 +8,7 @@ use super::{Values, buffers::Buffers, held::Held};
 use crate::{
     error::ComputeError,
     kernels::{
-        conv::{Conv, DEPTHWISE_BLOCK, MIN_DEPTHWISE_CHANNELS},
+        conv::{Conv, depthwise},
         gather::Indexed,
         gemm, integer,
         pool::Pool,
@@ -18,8 +18,8 @@ use crate::{
     tensor::{Data, Element},
 };
 
-const _: () = assert!(DEPTHWISE_BLOCK as u64 == cost::DEPTHWISE_BLOCK, "planes are counted as they are held");
-const _: () = assert!(MIN_DEPTHWISE_CHANNELS == cost::MIN_DEPTHWISE_CHANNELS as usize, "and from as many channels on");
+const _: () = assert!(depthwise::CHANNELS as u64 == cost::DEPTHWISE_BLOCK, "planes are counted as they are held");
+const _: () = assert!(depthwise::MIN_CHANNELS == cost::MIN_DEPTHWISE_CHANNELS as usize, "and from as many channels on");
 
 /// What the node makes of the values.
 pub(super) fn run(

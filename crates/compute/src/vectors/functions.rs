@@ -2,6 +2,8 @@
 //! mantissas, subnormals, both zeros, infinities and NaN, ties of roundings, arguments at the edge of overflow and beside
 //! multiples of π/2. The bits of a NaN belong to the machine, so each that is made becomes the same one before it is hashed.
 
+use std::f32::consts::{FRAC_PI_2, PI};
+
 use shoal_graph::{Binary, DType, GraphBuilder, Op, TensorType, Unary, ValueId};
 
 use super::graphs::apply;
@@ -33,9 +35,9 @@ const HARD: [f32; 40] = [
     103.972_08,
     104.0,
     // Beside multiples of π/2, and far beyond where a reduction by one constant is good.
-    1.570_796_3,
-    1.570_796_4,
-    3.141_592_7,
+    FRAC_PI_2.next_down(),
+    FRAC_PI_2,
+    PI,
     4.712_389,
     6.283_185_5,
     102_943.7,

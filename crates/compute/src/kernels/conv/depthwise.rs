@@ -23,53 +23,63 @@ impl Conv {
     }
 }
 
-/// `out` \[samples, channels, out\] is overwritten.
-pub(super) fn correlate(
-    scratch: &mut Scratch,
-    [samples, channels]: [usize; 2],
-    planes: Planes,
-    offsets: &[usize],
-    row_step: usize,
-    out_shape: [usize; 2],
-    source: Source<'_>,
-    weight: &[f32],
-    epilogue: Epilogue<'_>,
-    out: &mut [f32],
-) {
-    let [height, width] = out_shape;
-    if height == 0 || width == 0 {
-        return;
-    }
-    let level = scratch.level;
-    let kernel = offsets.len();
-    let lens = [CHANNELS * planes.len(), CHANNELS * kernel + CHANNELS, CHANNELS * width];
-    let ([padded, weights, line], _) = scratch.planes(lens, 0);
-    let (weights, bias) = weights.split_at_mut(CHANNELS * kernel);
-    for first in (0..channels).step_by(CHANNELS) {
-        let count = CHANNELS.min(channels - first);
-        interleave(weights, count, |channel, step| weight[(first + channel) * kernel + step]);
-        if let Epilogue::Bias(biases) | Epilogue::BiasRelu(biases) = epilogue {
-            interleave(bias, count, |channel, _| biases[first + channel]);
+/// The product behind the forward pass and the input gradient.
+pub(super) struct Correlation {
+    pub(super) samples: usize,
+    pub(super) channels: usize,
+    pub(super) out: [usize; 2],
+    /// Rows of the planes from one output row to the next.
+    pub(super) row_step: usize,
+    pub(super) planes: Planes,
+    /// Where each step of K lies in the planes.
+    pub(super) offsets: Vec<usize>,
+}
+
+impl Correlation {
+    /// `out` \[samples, channels, out\] is overwritten.
+    pub(super) fn run(
+        &self,
+        scratch: &mut Scratch,
+        source: Source<'_>,
+        weight: &[f32],
+        epilogue: Epilogue<'_>,
+        out: &mut [f32],
+    ) {
+        let Self { samples, channels, out: [height, width], row_step, planes, ref offsets } = *self;
+        if height == 0 || width == 0 {
+            return;
         }
-        for sample in 0..samples {
-            let start = sample * channels + first;
-            planes.fill_interleaved(source, start, count, CHANNELS, padded);
-            for oy in 0..height {
-                let row = Row {
-                    plane: &padded[CHANNELS * oy * row_step * planes.pitch()..],
-                    offsets,
-                    weights,
-                    bias: (!matches!(epilogue, Epilogue::Nothing)).then_some(&*bias),
-                    relu: matches!(epilogue, Epilogue::BiasRelu(_)),
-                    width,
-                    line,
-                };
-                // SAFETY: the plane reaches beyond the last offset by a row of outputs, and all else holds whole blocks.
-                unsafe { level.run_floats(row) };
-                for channel in 0..count {
-                    let out = &mut out[((start + channel) * height + oy) * width..][..width];
-                    for (out, line) in out.iter_mut().zip(line.chunks_exact(CHANNELS)) {
-                        *out = line[channel];
+        let level = scratch.level;
+        let kernel = offsets.len();
+        let lens = [CHANNELS * planes.len(), CHANNELS * kernel + CHANNELS, CHANNELS * width];
+        let ([padded, weights, line], _) = scratch.planes(lens, 0);
+        let (weights, bias) = weights.split_at_mut(CHANNELS * kernel);
+        for first in (0..channels).step_by(CHANNELS) {
+            let count = CHANNELS.min(channels - first);
+            interleave(weights, count, |channel, step| weight[(first + channel) * kernel + step]);
+            if let Epilogue::Bias(biases) | Epilogue::BiasRelu(biases) = epilogue {
+                interleave(bias, count, |channel, _| biases[first + channel]);
+            }
+            for sample in 0..samples {
+                let start = sample * channels + first;
+                planes.fill_interleaved(source, start, count, CHANNELS, padded);
+                for oy in 0..height {
+                    let row = Row {
+                        plane: &padded[CHANNELS * oy * row_step * planes.pitch()..],
+                        offsets,
+                        weights,
+                        bias: (!matches!(epilogue, Epilogue::Nothing)).then_some(&*bias),
+                        relu: matches!(epilogue, Epilogue::BiasRelu(_)),
+                        width,
+                        line,
+                    };
+                    // SAFETY: the plane reaches beyond the last offset by a row of outputs, and all else holds whole blocks.
+                    unsafe { level.run_floats(row) };
+                    for channel in 0..count {
+                        let out = &mut out[((start + channel) * height + oy) * width..][..width];
+                        for (out, line) in out.iter_mut().zip(line.chunks_exact(CHANNELS)) {
+                            *out = line[channel];
+                        }
                     }
                 }
             }

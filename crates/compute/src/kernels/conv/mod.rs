@@ -5,14 +5,12 @@
 //! group only meet each other.
 
 mod correlate;
-mod depthwise;
+pub(crate) mod depthwise;
 mod planes;
 #[cfg(test)]
 mod tests;
 mod tile;
 mod weight;
-
-pub(crate) use depthwise::{CHANNELS as DEPTHWISE_BLOCK, MIN_CHANNELS as MIN_DEPTHWISE_CHANNELS};
 
 use super::gemm::Scratch;
 use correlate::Correlation;
@@ -70,10 +68,15 @@ impl Conv {
         let planes = Planes::forward(self);
         let source = Source { data: x, height: self.height, width: self.width };
         if self.is_depthwise() {
-            let offsets = depthwise::offsets(self, &planes);
-            let (counts, out) = ([self.samples, self.channels], [self.out_height, self.out_width]);
-            let step = self.stride[0];
-            return depthwise::correlate(scratch, counts, planes, &offsets, step, out, source, weight, epilogue, y);
+            let correlation = depthwise::Correlation {
+                samples: self.samples,
+                channels: self.channels,
+                out: [self.out_height, self.out_width],
+                row_step: self.stride[0],
+                planes,
+                offsets: depthwise::offsets(self, &planes),
+            };
+            return correlation.run(scratch, source, weight, epilogue, y);
         }
         let correlation = Correlation {
             samples: self.samples,
@@ -98,9 +101,15 @@ impl Conv {
             let mut offsets = depthwise::offsets(self, &planes);
             // The kernel runs from its last position to the first.
             offsets.reverse();
-            let (counts, out) = ([self.samples, self.channels], [self.height, self.width]);
-            let epilogue = Epilogue::Nothing;
-            return depthwise::correlate(scratch, counts, planes, &offsets, 1, out, source, weight, epilogue, dx);
+            let correlation = depthwise::Correlation {
+                samples: self.samples,
+                channels: self.channels,
+                out: [self.height, self.width],
+                row_step: 1,
+                planes,
+                offsets,
+            };
+            return correlation.run(scratch, source, weight, Epilogue::Nothing, dx);
         }
         let correlation = Correlation {
             samples: self.samples,

@@ -1,7 +1,7 @@
 //! The blocked product: B packed a block at a time unless it was before, A packed or read where it lies.
 #![allow(unsafe_code, reason = "register tiles run over pointers; every operand is checked against its slice first")]
 
-use super::lanes::{FloatKernel, Floats, IntegerKernel, Lanes, Level, MOST_LANES};
+use super::lanes::{FloatKernel, Floats, IntegerKernel, LEAST_TILE_ROWS, Lanes, Level, MOST_LANES};
 use super::pack::{Panels, pack};
 use super::tile::{TILE_VECTORS, Tile};
 use super::{Matrix, PackedB, Scratch};
@@ -26,7 +26,8 @@ pub(super) enum Right<'a> {
 
 pub(crate) fn right_panels(level: Level, columns: usize) -> Panels {
     let grain = level.lanes();
-    Panels { width: grain * TILE_VECTORS, len: columns, grain }
+    let width = grain * TILE_VECTORS;
+    Panels { width, rest_width: width, len: columns, grain }
 }
 
 /// Operands are checked against m, n and k by the caller.
@@ -103,27 +104,34 @@ impl FloatKernel for Block<'_, f32> {
     #[inline(always)]
     unsafe fn run<V: Floats>(self) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<V>() }
+        unsafe {
+            match self.left {
+                Left::Packed(a) => self.tiles::<V, false>(V::TILE_ROWS, a, 0),
+                Left::Direct(a, row) => self.tiles::<V, true>(LEAST_TILE_ROWS, a, row),
+            }
+        }
     }
 }
 
 impl IntegerKernel for Block<'_, i32> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Element = i32>>(self) {
+        let Left::Packed(a) = self.left else { unreachable!("bytes are widened while they are packed") };
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<V>() }
+        unsafe { self.tiles::<V, false>(V::TILE_ROWS, a, 0) }
     }
 }
 
 impl<E: Copy + Default> Block<'_, E> {
+    /// `a_row` is the stride of a left operand that is read where it lies.
     #[inline(always)]
-    unsafe fn tiles<V: Lanes<Element = E>>(self) {
+    unsafe fn tiles<V: Lanes<Element = E>, const DIRECT: bool>(self, tile_rows: usize, a: &[E], a_row: usize) {
         let c = self.c.as_mut_ptr();
         for (j, width, stored) in self.panels.iter() {
-            for (i, rows, _) in Panels::rows(V::TILE_ROWS, self.rows).iter() {
-                let tile = |a, a_row| Tile {
+            for (i, rows, _) in Panels::rows(tile_rows, self.rows).iter() {
+                let tile = Tile {
                     depth: self.depth,
-                    a,
+                    a: a[i * if DIRECT { a_row } else { self.depth }..].as_ptr(),
                     a_row,
                     b: self.right[j * self.depth..].as_ptr(),
                     // SAFETY: the block of C is whole.
@@ -132,16 +140,7 @@ impl<E: Copy + Default> Block<'_, E> {
                     width,
                 };
                 // SAFETY: the caller's promise.
-                unsafe {
-                    match self.left {
-                        Left::Packed(a) => {
-                            tile(a[i * self.depth..].as_ptr(), 1).run::<V, false>(rows, stored / V::COUNT);
-                        }
-                        Left::Direct(a, row) => {
-                            tile(a[i * row..].as_ptr(), row).run::<V, true>(rows, stored / V::COUNT);
-                        }
-                    }
-                }
+                unsafe { tile.run::<V, DIRECT>(rows, stored / V::COUNT) };
             }
         }
     }

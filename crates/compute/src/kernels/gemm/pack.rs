@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "transposes move whole vectors; every block is checked against its slice first")]
 
 use super::Matrix;
-use super::lanes::{Element, Lanes, Quad};
+use super::lanes::{Element, LEAST_TILE_ROWS, Lanes, Quad};
 
 /// Steps of K packed for all panels before the next ones: 16 floats are one cache line of a transposed operand, and a
 /// power-of-two stride maps few lines to one set.
@@ -14,6 +14,8 @@ const CHUNK: usize = 16;
 pub(crate) struct Panels {
     /// Columns of B, or rows of A, of a whole panel.
     pub(crate) width: usize,
+    /// Of the panels after the whole ones, of which the last may be narrower.
+    pub(crate) rest_width: usize,
     /// Columns or rows in all.
     pub(crate) len: usize,
     /// A last panel is stored this wide or a multiple of it, with zeros: one vector, or 1 where a tile has any height.
@@ -23,15 +25,17 @@ pub(crate) struct Panels {
 impl Panels {
     /// Rows of A for tiles of that height.
     pub(crate) fn rows(height: usize, len: usize) -> Self {
-        Self { width: height, len, grain: 1 }
+        Self { width: height, rest_width: LEAST_TILE_ROWS, len, grain: 1 }
     }
 
     /// First column or row, those present and those stored, panel after panel.
     pub(crate) fn iter(self) -> impl Iterator<Item = (usize, usize, usize)> {
-        (0..self.len).step_by(self.width).map(move |first| {
-            let present = self.width.min(self.len - first);
+        let whole = self.len / self.width * self.width;
+        let rest = (whole..self.len).step_by(self.rest_width).map(move |first| {
+            let present = self.rest_width.min(self.len - first);
             (first, present, present.next_multiple_of(self.grain))
-        })
+        });
+        (0..whole).step_by(self.width).map(move |first| (first, self.width, self.width)).chain(rest)
     }
 
     /// Elements of all panels over a depth.

@@ -1,6 +1,8 @@
 //! The register tile: some rows by two vectors of C, read once, continued over a depth, written once.
 #![allow(unsafe_code, reason = "inner loops run over pointers that the callers have checked as whole blocks")]
 
+use std::mem::MaybeUninit;
+
 use super::lanes::{Lanes, MOST_LANES};
 
 /// Vectors in a row of the register tile.
@@ -21,23 +23,19 @@ pub(crate) struct Tile<E> {
 }
 
 impl<E: Copy + Default> Tile<E> {
-    /// Continues up to [`Lanes::TILE_ROWS`] rows and `vectors` vectors of C. `DIRECT`: A is row-major where it lies, else packed K-major.
+    /// Continues some rows and `vectors` vectors of C. `DIRECT`: A is row-major where it lies, else packed K-major.
     ///
     /// # Safety
     /// The machine has the instructions of `V`; A, the panel of B and C reach as far as the fields say.
     #[inline(always)]
     pub(crate) unsafe fn run<V: Lanes<Element = E>, const DIRECT: bool>(self, rows: usize, vectors: usize) {
-        // SAFETY: the caller's promise. Tiles higher than the level's are not compiled.
+        // SAFETY: the caller's promise. Tiles that the level never asks for are not compiled.
         unsafe {
             match (rows, vectors) {
-                (8, 2) if V::TILE_ROWS >= 8 => self.fixed::<V, 8, 2, DIRECT>(),
-                (7, 2) if V::TILE_ROWS >= 7 => self.fixed::<V, 7, 2, DIRECT>(),
-                (6, 2) if V::TILE_ROWS >= 6 => self.fixed::<V, 6, 2, DIRECT>(),
-                (5, 2) if V::TILE_ROWS >= 5 => self.fixed::<V, 5, 2, DIRECT>(),
-                (8, 1) if V::TILE_ROWS >= 8 => self.fixed::<V, 8, 1, DIRECT>(),
-                (7, 1) if V::TILE_ROWS >= 7 => self.fixed::<V, 7, 1, DIRECT>(),
-                (6, 1) if V::TILE_ROWS >= 6 => self.fixed::<V, 6, 1, DIRECT>(),
-                (5, 1) if V::TILE_ROWS >= 5 => self.fixed::<V, 5, 1, DIRECT>(),
+                (8, 2) if const { V::TILE_ROWS == 8 && !DIRECT } => self.fixed::<V, 8, 2, DIRECT>(),
+                (8, 1) if const { V::TILE_ROWS == 8 && !DIRECT } => self.fixed::<V, 8, 1, DIRECT>(),
+                (6, 2) if const { V::TILE_ROWS == 6 && !DIRECT } => self.fixed::<V, 6, 2, DIRECT>(),
+                (6, 1) if const { V::TILE_ROWS == 6 && !DIRECT } => self.fixed::<V, 6, 1, DIRECT>(),
                 (4, 2) => self.fixed::<V, 4, 2, DIRECT>(),
                 (3, 2) => self.fixed::<V, 3, 2, DIRECT>(),
                 (2, 2) => self.fixed::<V, 2, 2, DIRECT>(),
@@ -53,20 +51,18 @@ impl<E: Copy + Default> Tile<E> {
     #[inline(always)]
     unsafe fn fixed<V: Lanes<Element = E>, const R: usize, const N: usize, const DIRECT: bool>(mut self) {
         const MOST_WIDTH: usize = TILE_VECTORS * MOST_LANES;
-        // SAFETY: the caller's promise; the edge buffer holds R whole rows.
+        let mut edge = MaybeUninit::<[[E; MOST_WIDTH]; R]>::uninit();
+        let (c, c_row, is_edge) = (self.c, self.c_row, self.width < N * V::COUNT);
+        // SAFETY: the caller's promise; the edge buffer holds R whole rows. One call for both cases: a tile is much code.
         unsafe {
-            if self.width == N * V::COUNT {
-                return self.whole::<V, R, N, DIRECT>();
+            if is_edge {
+                let edge = edge.write([[E::default(); MOST_WIDTH]; R]).as_mut_ptr().cast();
+                copy_rows(c, c_row, edge, MOST_WIDTH, R, self.width);
+                (self.c, self.c_row) = (edge, MOST_WIDTH);
             }
-            let mut edge = [[E::default(); MOST_WIDTH]; R];
-            let (c, c_row) = (self.c, self.c_row);
-            for (row, edge) in edge.iter_mut().enumerate() {
-                c.add(row * c_row).copy_to_nonoverlapping(edge.as_mut_ptr(), self.width);
-            }
-            (self.c, self.c_row) = (edge.as_mut_ptr().cast(), MOST_WIDTH);
             self.whole::<V, R, N, DIRECT>();
-            for (row, edge) in edge.iter().enumerate() {
-                c.add(row * c_row).copy_from_nonoverlapping(edge.as_ptr(), self.width);
+            if is_edge {
+                copy_rows(self.c, MOST_WIDTH, c, c_row, R, self.width);
             }
         }
     }
@@ -118,6 +114,16 @@ impl<E: Copy + Default> Tile<E> {
                 }
             }
         }
+    }
+}
+
+/// # Safety
+/// Both reach over `rows` rows of that width.
+#[inline(never)]
+unsafe fn copy_rows<E: Copy>(from: *const E, from_row: usize, to: *mut E, to_row: usize, rows: usize, width: usize) {
+    for row in 0..rows {
+        // SAFETY: the caller's promise.
+        unsafe { to.add(row * to_row).copy_from_nonoverlapping(from.add(row * from_row), width) };
     }
 }
 

@@ -130,6 +130,14 @@ pub(crate) trait IntegerKernel {
     unsafe fn run<V: Lanes<Element = i32>>(self);
 }
 
+/// Whether arrays of four are compiled as a level: where the target has no vectors of its own, and to compare with in tests.
+const HAS_PLAIN: bool = cfg!(test)
+    || !cfg!(any(
+        target_arch = "aarch64",
+        target_arch = "x86_64",
+        all(target_arch = "wasm32", target_feature = "simd128")
+    ));
+
 /// The vector instructions to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -159,7 +167,7 @@ impl Level {
     /// Every exact level that this machine has, the best last.
     pub(crate) fn available() -> Vec<Self> {
         #[allow(unused_mut, reason = "a target may have nothing to add")]
-        let mut levels = vec![Self::Plain];
+        let mut levels = if HAS_PLAIN { vec![Self::Plain] } else { Vec::new() };
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         levels.push(Self::Simd128);
         #[cfg(target_arch = "aarch64")]
@@ -247,7 +255,8 @@ impl Level {
         // SAFETY: a level is only made by `available`, which asked the machine.
         unsafe {
             match self {
-                Self::Plain => kernel.run::<plain::F32x4>(),
+                Self::Plain if HAS_PLAIN => kernel.run::<plain::F32x4>(),
+                Self::Plain => unreachable!("a level is one of those available"),
                 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
                 Self::Simd128 => kernel.run::<wasm::F32x4>(),
                 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
@@ -276,7 +285,8 @@ impl Level {
         // SAFETY: a level is only made by `available`, which asked the machine.
         unsafe {
             match self {
-                Self::Plain => kernel.run::<plain::I32x4>(),
+                Self::Plain if HAS_PLAIN => kernel.run::<plain::I32x4>(),
+                Self::Plain => unreachable!("a level is one of those available"),
                 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
                 Self::Simd128 => kernel.run::<wasm::I32x4>(),
                 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
