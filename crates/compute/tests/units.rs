@@ -128,6 +128,19 @@ fn the_length_and_the_cost_of_a_map_unit_are_known_before() {
 }
 
 #[test]
+fn a_map_unit_may_make_infinities_and_one_nan() {
+    let output = Tensors::from_bytes(&run(&vectors::not_finite_unit(), &PLENTY).unwrap()).unwrap();
+    let bits =
+        |name: &str| -> Vec<u32> { output.get(name).unwrap().as_f32().unwrap().iter().map(|x| x.to_bits()).collect() };
+    let nan = 0x7fc0_0000;
+    let [zero, one, minus_one, infinity] = [0.0, 1.0, -1.0, f32::INFINITY].map(f32::to_bits);
+    assert_eq!(bits("same"), [one, zero, minus_one, infinity, nan].repeat(2));
+    for log in bits("log").chunks(5) {
+        assert_eq!((log[0], log[1], log[2], log[4]), (zero, f32::NEG_INFINITY.to_bits(), nan, nan));
+    }
+}
+
+#[test]
 fn a_shard_must_have_the_rows_and_the_inputs_that_are_said() {
     let unit = vector_unit(Program::Map(Map { batch: 16, rows: 40 }));
     let fewer = changed(&unit, |message| {

@@ -1,11 +1,11 @@
-//! A map unit: the graph runs over every row of a shard, `batch` rows at a time.
+//! A map unit: the graph runs over every row of a shard, `batch` rows at a time, with weights that are bound once.
 
 use shoal_graph::{Graph, TensorType};
 use shoal_wire::proto;
 
 use crate::{
     error::ComputeError,
-    executable::check_type,
+    executable::{Executable, check_type},
     tensor::{Tensor, Tensors},
 };
 
@@ -97,7 +97,8 @@ fn batched(name: &str, found: &TensorType, batch: u32) -> Result<TensorType, Com
 /// A map unit being computed.
 #[derive(Debug)]
 pub(super) struct MapRun {
-    parameters: Tensors,
+    /// Holds the parameters.
+    executable: Executable,
     shard: Tensors,
     batch: u32,
     rows: u32,
@@ -108,38 +109,34 @@ pub(super) struct MapRun {
 impl MapRun {
     pub(super) fn new(
         program: &proto::Map,
-        graph: &Graph,
+        graph: Graph,
         parameters: &[u8],
         data: &[u8],
     ) -> Result<Self, ComputeError> {
         let parameters = Tensors::from_bytes(parameters)?;
-        let shard = MapGraph::new(graph, &parameters, program.batch)?.read_shard(data, program.rows)?;
-        Ok(Self { parameters, shard, batch: program.batch, rows: program.rows, made: Vec::new() })
+        let shard = MapGraph::new(&graph, &parameters, program.batch)?.read_shard(data, program.rows)?;
+        let mut executable = Executable::new(graph);
+        executable.hold(parameters)?;
+        Ok(Self { executable, shard, batch: program.batch, rows: program.rows, made: Vec::new() })
     }
 
-    /// The rows of the next run; past the end the last row again.
-    pub(super) fn next_inputs(&mut self, done: u32) -> Tensors {
-        let first = u64::from(done) * u64::from(self.batch);
+    /// Runs the graph over the next rows; past the end over the last row again.
+    pub(super) fn step(&mut self) -> Result<(), ComputeError> {
+        let first = self.made.len() as u64 * u64::from(self.batch);
         let last = u64::from(self.rows) - 1;
         let rows = (0..self.batch as usize).map(|i| (first + i as u64).min(last) as usize);
-        let mut inputs = self.parameters.clone();
-        for (name, tensor) in self.shard.iter() {
-            inputs.insert(name, tensor.gather_rows(rows.clone()));
-        }
-        inputs
+        let gathered = self.shard.iter().map(|(name, tensor)| (name.to_owned(), tensor.gather_rows(rows.clone())));
+        self.made.push(self.executable.run(gathered.collect())?);
+        Ok(())
     }
 
-    pub(super) fn accept(&mut self, made: Tensors) {
-        self.made.push(made);
-    }
-
-    /// One tensor an output, without the rows that filled up the last run.
+    /// One tensor an output, without the rows that filled up the last run. Whatever made a NaN, it has the same bits.
     pub(super) fn outputs(self) -> Tensors {
         // A shard has a row, so there was a run.
         let joined = self.made[0].iter().map(|(name, _)| {
             let parts: Vec<&Tensor> =
                 self.made.iter().map(|run| run.get(name).expect("every run makes every output")).collect();
-            (name.to_owned(), Tensor::join_rows(&parts, self.rows))
+            (name.to_owned(), Tensor::join_rows(&parts, self.rows).with_one_nan())
         });
         joined.collect()
     }
