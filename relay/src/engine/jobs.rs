@@ -51,7 +51,7 @@ impl Engine {
         &self,
         row: &JobRow,
     ) -> Result<(RoundPlan, ActiveRound, Vec<AcceptedUnit>), EngineError> {
-        let document = parse(row)?;
+        let document = parse(&self.context.store.document(&row.id).await?)?;
         let scheduling = document.scheduling().clone();
         let graphs = match &document {
             JobDocument::Map(spec) => self.map_graphs(spec).await?,
@@ -155,8 +155,8 @@ impl Engine {
     }
 }
 
-/// The document of a stored job.
-pub(crate) fn parse(row: &JobRow) -> Result<JobDocument, StoreError> {
-    JobDocument::from_json(&row.document)
+/// A stored document.
+pub(crate) fn parse(document: &[u8]) -> Result<JobDocument, StoreError> {
+    JobDocument::from_json(document)
         .map_err(|error| StoreError::Corrupt { column: "document", found: error.to_string() })
 }

@@ -91,6 +91,7 @@ async fn plan(context: &Arc<Context>, document: Vec<u8>, spec: JobSpec) -> Resul
             .map(|(bytes, samples)| Shard { blob: BlobId::of(bytes), samples: *samples })
             .collect(),
         units: planned.units,
+        map_rows: None,
     })
 }
 
@@ -139,8 +140,7 @@ pub(super) async fn cancel_job(State(app): State<App>, Path(id): Path<String>) -
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ApiError)))]
 pub(super) async fn get_model(State(app): State<App>, Path(id): Path<String>) -> Result<impl IntoResponse, Failure> {
     let row = known(&app, &id).await?;
-    let is_map = matches!(crate::engine::parse(&row)?, JobDocument::Map(_));
-    if row.rounds_done == 0 || is_map {
+    if row.rounds_done == 0 || row.map_rows.is_some() {
         return Err(Failure::NoModel(row.id));
     }
     let bytes = app.context.blobs.get(row.parameters).await?.ok_or(Failure::UnknownBlob(row.parameters))?;

@@ -1,7 +1,5 @@
 //! A map job's units: one a shard, in the order of the shards.
 
-use std::sync::Arc;
-
 use shoal_compute::{
     Tensors,
     program::{MapGraph, map_output_len, unit_cost},
@@ -70,7 +68,7 @@ impl MapGraphPlan {
 ///
 /// # Errors
 /// Units that are too large.
-pub fn map_units(job: JobId, spec: &MapSpec, graphs: &[Arc<MapGraphPlan>]) -> Result<Vec<CheckedUnit>, PlanError> {
+pub fn map_units(job: JobId, spec: &MapSpec, graphs: &[MapGraphPlan]) -> Result<Vec<CheckedUnit>, PlanError> {
     let units = (0u32..).zip(&spec.shards).map(|(index, shard)| graphs[shard.graph as usize].unit(job, index, shard));
     units.collect()
 }

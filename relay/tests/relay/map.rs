@@ -154,6 +154,18 @@ async fn a_map_job_gives_every_row_once_in_order_whatever_workers_do() {
     assert!(left_behind.message.index < 6);
     assert_eq!(fetched(api, job).await, map.direct());
     assert_eq!(api.get(&format!("/v1/jobs/{job}/model")).await.status(), 404);
+    let page = async |query: &str| api.get(&format!("/v1/jobs/{job}/outputs?{query}")).await;
+    for (query, shards) in [("from=2&limit=3", 2..5), ("from=4", 4..6), ("from=6", 6..6), ("limit=1", 0..1)] {
+        let outputs: Vec<MapOutput> = page(query).await.json().await.unwrap();
+        assert_eq!(
+            outputs.iter().map(|output| output.shard).collect::<Vec<_>>(),
+            shards.collect::<Vec<_>>(),
+            "{query}"
+        );
+    }
+    for query in ["limit=0", "limit=4097", "from=-1", "form=1"] {
+        assert_eq!(page(query).await.status(), 400, "{query}");
+    }
     let metrics = api.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("shoal_relay_map_rows_total 103"), "{metrics}");
     relay.stop().await;
@@ -209,6 +221,13 @@ async fn a_map_job_that_cannot_run_is_refused_with_its_reason() {
         (|d| d["graphs"][0]["parameters"] = d["shards"][0]["blob"].clone(), "graphs[0].parameters: "),
         (|d| d["graphs"][1]["parameters"] = "11".repeat(32).into(), "graphs[1].parameters names blob 1111"),
         (|d| d["shards"][4]["blob"] = "11".repeat(32).into(), "shards[4].blob names blob 1111"),
+        (
+            |d| {
+                d["shards"][1]["rows"] = 19.into();
+                d["shards"][2]["blob"] = "11".repeat(32).into();
+            },
+            "shards[1]: ",
+        ),
         (|d| d["shards"][4]["graph"] = 3.into(), "shards[4].graph is 3, allowed is 0 to 2"),
         (|d| d["kind"] = "reduce".into(), "unknown variant `reduce`"),
     ] {
