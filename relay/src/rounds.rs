@@ -61,12 +61,9 @@ async fn try_finish(
     if row.state != JobState::Running {
         return Ok(RoundOutcome::NotRunning);
     }
-    let spec = match crate::engine::parse(&row)? {
-        JobDocument::Training(spec) => spec,
-        JobDocument::Map(_) => {
-            let finished = context.store.finish_round(&job, round, &row.parameters, None, &[]).await?;
-            return Ok(if finished { RoundOutcome::Finished } else { RoundOutcome::NotRunning });
-        }
+    let JobDocument::Training(spec) = crate::engine::parse(&context.store.document(&job).await?)? else {
+        let finished = context.store.finish_round(&job, round, &row.parameters, None, &[]).await?;
+        return Ok(if finished { RoundOutcome::Finished } else { RoundOutcome::NotRunning });
     };
     let shards = context.store.shards(&job).await?;
     let current = blob(context, row.parameters).await?;

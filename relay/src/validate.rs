@@ -13,7 +13,7 @@ use shoal_compute::{
 use shoal_graph::Graph;
 use shoal_wire::{
     ids::BlobId,
-    proto::{Class, Outcome},
+    proto::{Class, Outcome, unit::Program},
     unit::CheckedUnit,
 };
 
@@ -76,7 +76,7 @@ pub fn judge(
     let right = compute(unit, blobs)?;
     let compute_seconds = start.elapsed().as_secs_f64();
     let (outcome, deviation, reference) = match unit.class {
-        Class::Exact => (exact_outcome(output, &right), 0.0, Some(BlobId::of(&right))),
+        Class::Exact => (exact_outcome(unit, output, &right), 0.0, Some(BlobId::of(&right))),
         Class::Tolerant | Class::Unspecified => {
             let (outcome, deviation) = tolerant_outcome(output, &right, bound(&Graph::decode(&blobs.graph)?));
             (outcome, deviation, None)
@@ -86,13 +86,15 @@ pub fn judge(
     Ok(Finding { outcome, deviation, reference, check_seconds, compute_seconds })
 }
 
-fn exact_outcome(output: &[u8], right: &[u8]) -> Outcome {
+fn exact_outcome(unit: &CheckedUnit, output: &[u8], right: &[u8]) -> Outcome {
     if output == right {
         return Outcome::Accepted;
     }
     // Why it is wrong is for people; the bound decides nothing here.
     match tolerant_outcome(output, right, f64::INFINITY) {
         (Outcome::Accepted, _) => Outcome::WrongResult,
+        // Rows that are not finite are no fault of a map unit's output.
+        (Outcome::NonFinite, _) if matches!(unit.program, Program::Map(_)) => Outcome::WrongResult,
         (other, _) => other,
     }
 }

@@ -39,9 +39,16 @@ export interface JobStatus {
   readonly units_per_round: number;
   readonly held_out_accuracy?: number;
   readonly model?: string;
+  readonly rows?: { readonly done: number; readonly total: number };
   readonly verified_ops: number;
   readonly validation_overhead?: number;
   readonly workers: readonly WorkerRow[];
+}
+
+export interface MapOutput {
+  readonly shard: number;
+  readonly rows: number;
+  readonly blob: string;
 }
 
 export interface Receipt {
@@ -137,6 +144,15 @@ export class Api {
 
   async model(job: string): Promise<Buffer> {
     return Buffer.from(await (await this.request(`/v1/jobs/${job}/model`)).arrayBuffer());
+  }
+
+  /** Outputs of a map job from a shard on, at most so many. */
+  outputs(job: string, from: number, limit: number): Promise<readonly MapOutput[]> {
+    return this.#json(`/v1/jobs/${job}/outputs?from=${from}&limit=${limit}`);
+  }
+
+  async blob(id: string): Promise<Buffer> {
+    return Buffer.from(await (await this.request(`/v1/blobs/${id}`)).arrayBuffer());
   }
 
   async putBlob(bytes: Uint8Array): Promise<string> {

@@ -107,7 +107,7 @@ pub enum ComputeError {
         /// What was agreed to.
         budget: u64,
     },
-    /// NaN or infinity in a result: the unit fails, so the bits of a NaN never matter.
+    /// NaN or infinity in a training unit's result: parameters made of it would be worth nothing.
     #[error("element {index} of output {name:?} is not finite")]
     NonFinite {
         /// Name of the output.

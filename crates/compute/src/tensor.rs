@@ -172,6 +172,14 @@ impl Tensor {
         self.data
     }
 
+    /// The same tensor with the bits `0x7fc0_0000` for every NaN: which bits an operation gives a NaN belongs to the machine.
+    pub(crate) fn with_one_nan(mut self) -> Self {
+        if let Data::F32(elements) = &mut self.data {
+            elements.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = f32::from_bits(0x7fc0_0000));
+        }
+        self
+    }
+
     /// Copies the given rows (along the first dimension) into a new tensor.
     pub(crate) fn gather_rows(&self, rows: impl ExactSizeIterator<Item = usize>) -> Self {
         let mut shape = self.shape.clone();

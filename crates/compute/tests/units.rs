@@ -5,7 +5,7 @@
 
 use shoal_compute::{
     ComputeError, CpuBackend, Tensor, Tensors, evaluate,
-    program::{Budget, MapGraph, UnitRun, run_unit, run_unit_on_cpu, unit_cost},
+    program::{Budget, MapGraph, UnitRun, map_output_len, run_unit, run_unit_on_cpu, unit_cost},
     seed::{SHUFFLE, permutation, unit_seed},
     tolerance,
     vectors::{self, VectorUnit, vector_unit},
@@ -119,12 +119,24 @@ fn the_length_and_the_cost_of_a_map_unit_are_known_before() {
         let program = Program::Map(Map { batch, rows });
         let unit = vector_unit(program);
         let graph = Graph::decode(&unit.graph).unwrap();
-        let map = MapGraph::new(&graph, &unit.parameters, batch).unwrap();
-        assert_eq!(map.output_len(rows), run(&unit, &PLENTY).unwrap().len() as u64, "batch {batch}");
+        assert_eq!(map_output_len(&graph, rows), run(&unit, &PLENTY).unwrap().len() as u64, "batch {batch}");
         let runs = u64::from(rows.div_ceil(batch));
         let cost = unit_cost(&program, &graph);
         assert_eq!(cost.reference_ops, graph.reference_ops() * runs);
         assert_eq!(cost.memory_bytes, graph.peak_memory_bytes() + 2 * runs * u64::from(batch) * 10 * 4);
+    }
+}
+
+#[test]
+fn a_map_unit_may_make_infinities_and_one_nan() {
+    let output = Tensors::from_bytes(&run(&vectors::not_finite_unit(), &PLENTY).unwrap()).unwrap();
+    let bits =
+        |name: &str| -> Vec<u32> { output.get(name).unwrap().as_f32().unwrap().iter().map(|x| x.to_bits()).collect() };
+    let nan = 0x7fc0_0000;
+    let [zero, one, minus_one, infinity] = [0.0, 1.0, -1.0, f32::INFINITY].map(f32::to_bits);
+    assert_eq!(bits("same"), [one, zero, minus_one, infinity, nan].repeat(2));
+    for log in bits("log").chunks(5) {
+        assert_eq!((log[0], log[1], log[2], log[4]), (zero, f32::NEG_INFINITY.to_bits(), nan, nan));
     }
 }
 
@@ -142,12 +154,12 @@ fn a_shard_must_have_the_rows_and_the_inputs_that_are_said() {
     let unknown = run(&with_data(&unit, &data), &PLENTY).unwrap_err();
     assert_eq!(unknown, ComputeError::UnknownTensor { name: "y".into() });
     let graph = Graph::decode(&unit.graph).unwrap();
-    let error = MapGraph::new(&graph, &unit.parameters, 15).unwrap_err();
+    let error = MapGraph::new(&graph, &Tensors::from_bytes(&unit.parameters).unwrap(), 15).unwrap_err();
     assert_eq!(error, ComputeError::WrongBatch { graph: 16, unit: 15 });
     let mut b = GraphBuilder::new();
     let x = b.input("x", TensorType::f32([])).unwrap();
     b.output("y", x);
-    let error = MapGraph::new(&b.finish().unwrap(), &Tensors::new().to_bytes(), 1).unwrap_err();
+    let error = MapGraph::new(&b.finish().unwrap(), &Tensors::new(), 1).unwrap_err();
     assert_eq!(error, ComputeError::NoRows { name: "x".into() });
 }
 

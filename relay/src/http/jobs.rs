@@ -60,9 +60,9 @@ pub(super) async fn submit_job(
 
 /// Plans a job and stores its blobs.
 async fn plan(context: &Arc<Context>, document: Vec<u8>, spec: JobSpec) -> Result<NewJob, Failure> {
-    let train = data_blob(context, "data.train", spec.data.train).await?;
+    let train = named_blob(context, "data.train", spec.data.train).await?;
     let held_out = match spec.data.held_out {
-        Some(id) => Some(data_blob(context, "data.held_out", id).await?),
+        Some(id) => Some(named_blob(context, "data.held_out", id).await?),
         None => None,
     };
     let ordinal = context.public_store.count_documents(&document).await?;
@@ -91,11 +91,13 @@ async fn plan(context: &Arc<Context>, document: Vec<u8>, spec: JobSpec) -> Resul
             .map(|(bytes, samples)| Shard { blob: BlobId::of(bytes), samples: *samples })
             .collect(),
         units: planned.units,
+        map_rows: None,
     })
 }
 
-async fn data_blob(context: &Context, field: &'static str, id: BlobId) -> Result<Vec<u8>, Failure> {
-    context.blobs.get(id).await?.ok_or(Failure::BlobMissing { field, id })
+/// The bytes of a blob that the document names in that field.
+pub(super) async fn named_blob(context: &Context, field: &str, id: BlobId) -> Result<Vec<u8>, Failure> {
+    context.blobs.get(id).await?.ok_or_else(|| Failure::BlobMissing { field: field.to_owned(), id })
 }
 
 /// List jobs
@@ -138,8 +140,7 @@ pub(super) async fn cancel_job(State(app): State<App>, Path(id): Path<String>) -
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ApiError)))]
 pub(super) async fn get_model(State(app): State<App>, Path(id): Path<String>) -> Result<impl IntoResponse, Failure> {
     let row = known(&app, &id).await?;
-    let is_map = matches!(crate::engine::parse(&row)?, JobDocument::Map(_));
-    if row.rounds_done == 0 || is_map {
+    if row.rounds_done == 0 || row.map_rows.is_some() {
         return Err(Failure::NoModel(row.id));
     }
     let bytes = app.context.blobs.get(row.parameters).await?.ok_or(Failure::UnknownBlob(row.parameters))?;

@@ -1,9 +1,6 @@
 //! A job as its consumer sees it, put together from the store.
 
-use shoal_wire::{
-    api::{JobState, JobStatus, RowProgress, WorkerRow},
-    job::JobDocument,
-};
+use shoal_wire::api::{JobState, JobStatus, RowProgress, WorkerRow};
 
 use crate::{
     context::Context,
@@ -18,12 +15,9 @@ pub(super) async fn job_status(context: &Context, row: JobRow) -> Result<JobStat
         JobState::Finished => row.units_per_round,
         _ => store.count_accepted(&row.id, row.rounds_done).await?,
     };
-    let rows = match crate::engine::parse(&row)? {
-        JobDocument::Training(_) => None,
-        JobDocument::Map(spec) => {
-            let done = store.map_outputs(&row.id).await?.iter().map(|output| u64::from(output.rows)).sum();
-            Some(RowProgress { done, total: spec.rows() })
-        }
+    let rows = match row.map_rows {
+        Some(total) => Some(RowProgress { done: store.map_rows_done(&row.id).await?, total }),
+        None => None,
     };
     Ok(JobStatus {
         id: row.id,

@@ -5,20 +5,22 @@ use shoal_wire::{
     ids::{BlobId, JobId},
     unit::CheckedUnit,
 };
-use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
     Store, StoreError,
     rows::{id, state, state_text, unix_seconds, unsigned},
 };
 
-/// A job as stored.
+/// What [`job_row`] reads.
+const COLUMNS: &str =
+    "id, name, state, failure, rounds, rounds_done, units_per_round, parameters, held_out_accuracy, map_rows";
+
+/// A job as stored, but for its document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobRow {
     /// Identifier.
     pub id: JobId,
-    /// JSON as submitted.
-    pub document: Vec<u8>,
     /// Name for people.
     pub name: String,
     /// Where it stands.
@@ -31,10 +33,13 @@ pub struct JobRow {
     pub rounds_done: u32,
     /// Units of a round.
     pub units_per_round: u32,
-    /// Blob that the current round starts from; after the last round, the model.
+    /// Blob that the current round starts from; after the last round, the model. A map job's units each name their own; here
+    /// are those of its first graph.
     pub parameters: BlobId,
     /// After the last averaged round.
     pub held_out_accuracy: Option<f64>,
+    /// Rows of a map job; `None` for a training job.
+    pub map_rows: Option<u64>,
 }
 
 /// A part of the training data, or of a map job's rows.
@@ -65,6 +70,8 @@ pub struct NewJob {
     pub shards: Vec<Shard>,
     /// Units of round 0 by index.
     pub units: Vec<CheckedUnit>,
+    /// Rows of a map job; `None` for a training job.
+    pub map_rows: Option<u64>,
 }
 
 impl Store {
@@ -81,8 +88,8 @@ impl Store {
     pub async fn insert_job(&self, job: &NewJob) -> Result<(), StoreError> {
         let mut tx = self.writer.begin().await?;
         sqlx::query(
-            "INSERT INTO jobs (id, document, ordinal, name, state, rounds, units_per_round, parameters, submitted_at)
-             VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?)",
+            "INSERT INTO jobs (id, document, ordinal, name, state, rounds, units_per_round, parameters, submitted_at, map_rows)
+             VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
         )
         .bind(&job.id.0[..])
         .bind(&job.document)
@@ -92,6 +99,7 @@ impl Store {
         .bind(job.units.len() as i64)
         .bind(&job.parameters.0[..])
         .bind(unix_seconds())
+        .bind(job.map_rows.map(|rows| rows as i64))
         .execute(&mut *tx)
         .await?;
         for (position, shard) in job.shards.iter().enumerate() {
@@ -110,22 +118,31 @@ impl Store {
 
     /// One job.
     pub async fn job(&self, job: &JobId) -> Result<Option<JobRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM jobs WHERE id = ?").bind(&job.0[..]).fetch_optional(&self.reader).await?;
-        row.as_ref().map(job_row).transpose()
+        Ok(self.select_jobs("WHERE id = ?", Some(job)).await?.pop())
+    }
+
+    /// A job's document: JSON as submitted.
+    pub async fn document(&self, job: &JobId) -> Result<Vec<u8>, StoreError> {
+        let row =
+            sqlx::query("SELECT document FROM jobs WHERE id = ?").bind(&job.0[..]).fetch_one(&self.reader).await?;
+        Ok(row.try_get("document")?)
     }
 
     /// All jobs, oldest first.
     pub async fn jobs(&self) -> Result<Vec<JobRow>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM jobs ORDER BY submitted_at, rowid").fetch_all(&self.reader).await?;
-        rows.iter().map(job_row).collect()
+        self.select_jobs("ORDER BY submitted_at, rowid", None).await
     }
 
     /// Jobs that are running, oldest first.
     pub async fn running_jobs(&self) -> Result<Vec<JobRow>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM jobs WHERE state = 'running' ORDER BY submitted_at, rowid")
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter().map(job_row).collect()
+        self.select_jobs("WHERE state = 'running' ORDER BY submitted_at, rowid", None).await
+    }
+
+    async fn select_jobs(&self, which: &'static str, job: Option<&JobId>) -> Result<Vec<JobRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM jobs {which}");
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let query = if let Some(job) = job { query.bind(&job.0[..]) } else { query };
+        query.fetch_all(&self.reader).await?.iter().map(job_row).collect()
     }
 
     /// Shards by unit index.
@@ -213,7 +230,6 @@ async fn insert_units(tx: &mut Transaction<'_, Sqlite>, units: &[CheckedUnit]) -
 fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
     Ok(JobRow {
         id: id(row, "id")?,
-        document: row.try_get("document")?,
         name: row.try_get("name")?,
         state: state(row)?,
         failure: row.try_get("failure")?,
@@ -222,5 +238,6 @@ fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
         units_per_round: unsigned(row, "units_per_round")?,
         parameters: id(row, "parameters")?,
         held_out_accuracy: row.try_get("held_out_accuracy")?,
+        map_rows: row.try_get::<Option<i64>, _>("map_rows")?.map(i64::cast_unsigned),
     })
 }

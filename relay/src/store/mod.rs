@@ -112,7 +112,10 @@ impl Store {
 
 /// Migrations in order. A released one is never edited: its checksum is kept in each database.
 fn migrator() -> Migrator {
-    let files = [(1, "initial", include_str!("../../migrations/0001_initial.sql"))];
+    let files = [
+        (1, "initial", include_str!("../../migrations/0001_initial.sql")),
+        (2, "map_rows", include_str!("../../migrations/0002_map_rows.sql")),
+    ];
     Migrator::with_migrations(
         files
             .into_iter()

@@ -39,6 +39,7 @@ fn job(ordinal: u64) -> NewJob {
         parameters: BlobId([4; 32]),
         shards: [5, 6].map(|id| Shard { blob: BlobId([id; 32]), samples: 9 }).to_vec(),
         units: vec![unit(id, 0, 0), unit(id, 0, 1)],
+        map_rows: None,
     }
 }
 

@@ -49,13 +49,15 @@ impl Store {
         unsigned(&row, "n")
     }
 
-    /// A map job's accepted outputs in order of the shards.
-    pub async fn map_outputs(&self, job: &JobId) -> Result<Vec<MapOutput>, StoreError> {
+    /// A map job's accepted outputs in order of the shards: the first `limit` from shard `from` on.
+    pub async fn map_outputs(&self, job: &JobId, from: u32, limit: u32) -> Result<Vec<MapOutput>, StoreError> {
         let rows = sqlx::query(
             "SELECT u.position, u.output, s.samples FROM units u JOIN shards s ON s.job = u.job AND s.position = u.position
-             WHERE u.job = ? AND u.round = 0 AND u.output IS NOT NULL ORDER BY u.position",
+             WHERE u.job = ? AND u.round = 0 AND u.position >= ? AND u.output IS NOT NULL ORDER BY u.position LIMIT ?",
         )
         .bind(&job.0[..])
+        .bind(from)
+        .bind(limit)
         .fetch_all(&self.reader)
         .await?;
         let read = |row| {
@@ -63,6 +65,19 @@ impl Store {
             Ok(MapOutput { shard, rows, blob: id(row, "output")? })
         };
         rows.iter().map(read).collect()
+    }
+
+    /// Rows of a map job's accepted shards.
+    pub async fn map_rows_done(&self, job: &JobId) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT coalesce(sum(s.samples), 0) AS done
+             FROM units u JOIN shards s ON s.job = u.job AND s.position = u.position
+             WHERE u.job = ? AND u.round = 0 AND u.output IS NOT NULL",
+        )
+        .bind(&job.0[..])
+        .fetch_one(&self.reader)
+        .await?;
+        unsigned(&row, "done")
     }
 
     /// Reference operations of a job's accepted units.

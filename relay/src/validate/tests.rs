@@ -1,6 +1,6 @@
 //! Right outputs pass, and each way of being wrong has its name.
 
-use shoal_compute::{Data, Tensor};
+use shoal_compute::{Data, Tensor, vectors::not_finite_unit};
 use shoal_wire::job::JobSpec;
 
 use super::*;
@@ -48,6 +48,20 @@ fn an_exact_output_is_right_to_the_bit_or_wrong() {
     assert_eq!(outcome(&right[..right.len() - 1]), Outcome::MalformedOutput);
     assert_eq!(outcome(b""), Outcome::MalformedOutput);
     assert_eq!(outcome(&blobs.data), Outcome::MalformedOutput);
+}
+
+#[test]
+fn a_map_output_that_is_not_finite_is_right_or_wrong_like_any_other() {
+    let unit = not_finite_unit();
+    let blobs = UnitBlobs { graph: unit.graph, parameters: unit.parameters, data: unit.data };
+    let right = compute(&unit.unit, &blobs).unwrap();
+    let outcome = |output: &[u8]| judge(&unit.unit, &blobs, output, None).unwrap().outcome;
+    assert_eq!(outcome(&right), Outcome::Accepted);
+    assert_eq!(outcome(&edited(&right, |x| *x += 1.0)), Outcome::WrongResult);
+    let nan = right.windows(4).rposition(|bytes| bytes == f32::NAN.to_le_bytes()).unwrap();
+    let mut other_nan = right.clone();
+    other_nan[nan] ^= 1;
+    assert_eq!(outcome(&other_nan), Outcome::WrongResult, "a NaN of other bits is another output");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use shoal_wire::{
     api::{ApiError, JobState, JobStatus, JoinInfo, RewardsInfo},
     ids::BlobId,
+    limits::MAX_JOB_SPEC_LEN,
 };
 
 async fn post(api: &Api, body: Vec<u8>) -> (StatusCode, ApiError) {
@@ -167,7 +168,7 @@ async fn bad_jobs_are_refused_by_name_and_the_relay_goes_on() {
             "model_invalid",
             "8000000000",
         ),
-        (vec![b' '; 1024 * 1024 + 1], StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "length limit"),
+        (vec![b' '; MAX_JOB_SPEC_LEN + 1], StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "length limit"),
     ];
     for (body, status, code, message) in cases {
         let (got, error) = post(api, body).await;

@@ -15,9 +15,9 @@ use shoal_wire::{
     unit::CheckedUnit,
 };
 
-pub use self::map::MapGraph;
+pub use self::map::{MapGraph, map_output_len};
 use self::{map::MapRun, training::Training};
-use crate::{backend::Backend, cpu::CpuBackend, error::ComputeError, tensor::Tensors};
+use crate::{backend::Backend, cpu::CpuBackend, error::ComputeError};
 
 /// What a machine agreed to spend on one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +91,6 @@ pub fn run_unit_on_cpu(
 /// A unit being computed.
 #[derive(Debug)]
 pub struct UnitRun {
-    graph: Graph,
-    /// For [`Self::step_on_cpu`].
-    cpu: CpuBackend,
     exact: bool,
     work: Work,
     steps: u32,
@@ -103,7 +100,12 @@ pub struct UnitRun {
 /// What differs between programs: what a step takes, and what becomes of what it makes.
 #[derive(Debug)]
 enum Work {
-    Training(Training),
+    /// `cpu` is for [`UnitRun::step_on_cpu`].
+    Training {
+        graph: Graph,
+        cpu: CpuBackend,
+        training: Training,
+    },
     Map(MapRun),
 }
 
@@ -129,20 +131,19 @@ impl UnitRun {
         }
         let graph = Graph::decode(graph)?;
         check_cost(unit, &graph, budget, parameters.len() + data.len())?;
-        let (steps, work) = match &unit.program {
-            Program::Map(program) => {
-                let work = MapRun::new(program, &graph, parameters, data)?;
-                (map::runs(program), Work::Map(work))
-            }
-            Program::LocalTraining(training) => {
-                (training.steps, Work::Training(Training::new(unit, &graph, training.batch, parameters, data)?))
-            }
-            Program::Gradient(gradient) => {
-                (1, Work::Training(Training::new(unit, &graph, gradient.batch, parameters, data)?))
+        let (steps, batch) = match &unit.program {
+            Program::Map(program) => (map::runs(program), program.batch),
+            Program::LocalTraining(training) => (training.steps, training.batch),
+            Program::Gradient(gradient) => (1, gradient.batch),
+        };
+        let work = match &unit.program {
+            Program::Map(program) => Work::Map(MapRun::new(program, graph, parameters, data)?),
+            Program::LocalTraining(_) | Program::Gradient(_) => {
+                let training = Training::new(unit, &graph, batch, parameters, data)?;
+                Work::Training { graph, cpu: CpuBackend::new(), training }
             }
         };
-        let exact = unit.class == Class::Exact;
-        Ok(Self { graph, cpu: CpuBackend::new(), exact, work, steps, done: 0 })
+        Ok(Self { exact: unit.class == Class::Exact, work, steps, done: 0 })
     }
 
     /// Steps that the unit takes.
@@ -160,7 +161,8 @@ impl UnitRun {
         self.done == self.steps
     }
 
-    /// Takes one step: one run of the graph over the next mini-batch or rows.
+    /// Takes one step: one run of the graph over the next mini-batch or rows. A map unit, which is exact, runs on the CPU
+    /// with the weights that it keeps from step to step.
     ///
     /// # Errors
     /// [`ComputeError::BackendNotExact`], labels out of range, failures of the device.
@@ -172,9 +174,15 @@ impl UnitRun {
         if self.exact && !info.is_exact {
             return Err(ComputeError::BackendNotExact { backend: info.kind.name() });
         }
-        let inputs = self.next_inputs();
-        let made = backend.run(&self.graph, inputs).await?;
-        self.accept(made);
+        self.assert_not_done();
+        match &mut self.work {
+            Work::Training { graph, training, .. } => {
+                let made = backend.run(graph, training.next_inputs(self.done)).await?;
+                training.accept(made);
+            }
+            Work::Map(map) => map.step()?,
+        }
+        self.done += 1;
         Ok(())
     }
 
@@ -186,13 +194,20 @@ impl UnitRun {
     /// # Panics
     /// As [`Self::step`].
     pub fn step_on_cpu(&mut self) -> Result<(), ComputeError> {
-        let inputs = self.next_inputs();
-        let made = self.cpu.run_now(&self.graph, inputs)?;
-        self.accept(made);
+        self.assert_not_done();
+        match &mut self.work {
+            Work::Training { graph, cpu, training } => {
+                let made = cpu.run_now(graph, training.next_inputs(self.done))?;
+                training.accept(made);
+            }
+            Work::Map(map) => map.step()?,
+        }
+        self.done += 1;
         Ok(())
     }
 
-    /// The output's bytes.
+    /// The output's bytes. Those of a map unit may hold infinities and NaN, which then has one pattern of bits; training
+    /// makes numbers or fails.
     ///
     /// # Errors
     /// [`ComputeError::NonFinite`].
@@ -202,27 +217,18 @@ impl UnitRun {
     pub fn finish(self) -> Result<Vec<u8>, ComputeError> {
         assert!(self.is_done(), "{} of {} steps are taken", self.done, self.steps);
         let outputs = match self.work {
-            Work::Training(training) => training.outputs(),
+            Work::Training { training, .. } => {
+                let outputs = training.outputs();
+                outputs.check_finite()?;
+                outputs
+            }
             Work::Map(map) => map.outputs(),
         };
-        outputs.check_finite()?;
         Ok(outputs.to_bytes())
     }
 
-    fn next_inputs(&mut self) -> Tensors {
+    fn assert_not_done(&self) {
         assert!(!self.is_done(), "all {} steps are taken", self.steps);
-        match &mut self.work {
-            Work::Training(training) => training.next_inputs(self.done),
-            Work::Map(map) => map.next_inputs(self.done),
-        }
-    }
-
-    fn accept(&mut self, made: Tensors) {
-        match &mut self.work {
-            Work::Training(training) => training.accept(made),
-            Work::Map(map) => map.accept(made),
-        }
-        self.done += 1;
     }
 }
 

@@ -7,7 +7,7 @@ mod graphs;
 mod layers;
 
 use prost::Message as _;
-use shoal_graph::{DType, Graph, TensorType, programs};
+use shoal_graph::{DType, Graph, GraphBuilder, TensorType, Unary, programs};
 use shoal_wire::{
     ids::BlobId,
     job::{LayerSpec, ModelSpec},
@@ -60,6 +60,8 @@ pub fn run_all() -> Vec<VectorResult> {
         let output = run_vector_unit(&vector_unit(program));
         results.push(result(name, *BlobId::of(&output).as_bytes()));
     }
+    let output = run_vector_unit(&not_finite_unit());
+    results.push(result("unit_map_not_finite", *BlobId::of(&output).as_bytes()));
     results.extend(functions::all().into_iter().map(|(name, made)| result(&name, made.hash())));
     results
 }
@@ -99,8 +101,11 @@ pub fn vector_unit(program: Program) -> VectorUnit {
     if !matches!(program, Program::Map(_)) {
         data.insert(programs::LABELS, Tensor::i32([40], labels));
     }
-    let data = data.to_bytes();
-    let cost = unit_cost(&program, &graph);
+    unit_of(program, class, &graph, parameters, data.to_bytes())
+}
+
+fn unit_of(program: Program, class: Class, graph: &Graph, parameters: Vec<u8>, data: Vec<u8>) -> VectorUnit {
+    let cost = unit_cost(&program, graph);
     let message = Unit {
         job: vec![7; 32],
         round: 3,
@@ -116,6 +121,24 @@ pub fn vector_unit(program: Program) -> VectorUnit {
     debug_assert!(message.encoded_len() < 1024, "a unit names its blobs and holds none");
     let unit = CheckedUnit::new(message).expect("the unit is well-formed");
     VectorUnit { unit, graph: graph.bytes().to_vec(), parameters, data }
+}
+
+/// A map unit whose rows give infinities and NaN: the logarithm of each element, and the element itself.
+pub fn not_finite_unit() -> VectorUnit {
+    // Any other bits of a NaN than those of an output.
+    let nan = f32::from_bits(0xffc1_2345);
+    let values: Vec<f32> = [1.0, 0.0, -1.0, f32::INFINITY, nan].repeat(2);
+    let rows = values.len() as u32;
+    let mut b = GraphBuilder::new();
+    let x = b.input(programs::SAMPLES, TensorType::f32([4, 1])).expect("a name is free");
+    let log = b.unary(Unary::Log, x).expect("a logarithm is of floats");
+    b.output("log", log);
+    b.output("same", x);
+    let graph = b.finish().expect("the graph is whole");
+    let mut data = Tensors::new();
+    data.insert(programs::SAMPLES, Tensor::f32([rows, 1], values));
+    let program = Program::Map(proto::Map { batch: 4, rows });
+    unit_of(program, Class::Exact, &graph, Tensors::new().to_bytes(), data.to_bytes())
 }
 
 fn run_vector_unit(unit: &VectorUnit) -> Vec<u8> {
