@@ -5,7 +5,7 @@
 
 use shoal_compute::{
     ComputeError, CpuBackend, Tensor, Tensors, evaluate,
-    program::{Budget, MapGraph, UnitRun, run_unit, run_unit_on_cpu, unit_cost},
+    program::{Budget, MapGraph, UnitRun, map_output_len, run_unit, run_unit_on_cpu, unit_cost},
     seed::{SHUFFLE, permutation, unit_seed},
     tolerance,
     vectors::{self, VectorUnit, vector_unit},
@@ -119,8 +119,7 @@ fn the_length_and_the_cost_of_a_map_unit_are_known_before() {
         let program = Program::Map(Map { batch, rows });
         let unit = vector_unit(program);
         let graph = Graph::decode(&unit.graph).unwrap();
-        let map = MapGraph::new(&graph, &unit.parameters, batch).unwrap();
-        assert_eq!(map.output_len(rows), run(&unit, &PLENTY).unwrap().len() as u64, "batch {batch}");
+        assert_eq!(map_output_len(&graph, rows), run(&unit, &PLENTY).unwrap().len() as u64, "batch {batch}");
         let runs = u64::from(rows.div_ceil(batch));
         let cost = unit_cost(&program, &graph);
         assert_eq!(cost.reference_ops, graph.reference_ops() * runs);
@@ -142,12 +141,12 @@ fn a_shard_must_have_the_rows_and_the_inputs_that_are_said() {
     let unknown = run(&with_data(&unit, &data), &PLENTY).unwrap_err();
     assert_eq!(unknown, ComputeError::UnknownTensor { name: "y".into() });
     let graph = Graph::decode(&unit.graph).unwrap();
-    let error = MapGraph::new(&graph, &unit.parameters, 15).unwrap_err();
+    let error = MapGraph::new(&graph, &Tensors::from_bytes(&unit.parameters).unwrap(), 15).unwrap_err();
     assert_eq!(error, ComputeError::WrongBatch { graph: 16, unit: 15 });
     let mut b = GraphBuilder::new();
     let x = b.input("x", TensorType::f32([])).unwrap();
     b.output("y", x);
-    let error = MapGraph::new(&b.finish().unwrap(), &Tensors::new().to_bytes(), 1).unwrap_err();
+    let error = MapGraph::new(&b.finish().unwrap(), &Tensors::new(), 1).unwrap_err();
     assert_eq!(error, ComputeError::NoRows { name: "x".into() });
 }
 

@@ -13,7 +13,7 @@ use crate::{
     limits::{MAX_BATCH, MAX_JOB_NAME_LEN, MAX_LAYERS, MAX_LOCAL_STEPS, MAX_REPLICAS, MAX_ROUNDS, MAX_UNITS_PER_ROUND},
 };
 
-pub use map::{MapKind, MapShard, MapSpec};
+pub use map::{MapGraphSpec, MapKind, MapShard, MapSpec};
 
 /// A document of either kind: one without a `kind` is a training job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,7 +22,7 @@ pub use map::{MapKind, MapShard, MapSpec};
 pub enum JobDocument {
     /// Trains a model.
     Training(JobSpec),
-    /// Runs a graph over rows.
+    /// Runs graphs over rows.
     Map(MapSpec),
 }
 
@@ -210,13 +210,19 @@ pub enum JobError {
         /// Most allowed.
         max: f64,
     },
-    /// A shard's number of rows out of range.
-    #[error("shards[{shard}].rows is {rows}, allowed is 1 to {max}")]
-    ShardRows {
-        /// Position in `shards`.
-        shard: usize,
-        /// The number given.
-        rows: u32,
+    /// A number of an item of a list out of range.
+    #[error("{list}[{item}].{field} is {value}, allowed is {min} to {max}")]
+    ItemOutOfRange {
+        /// The list.
+        list: &'static str,
+        /// Position in it.
+        item: usize,
+        /// Field of the item.
+        field: &'static str,
+        /// The value given.
+        value: u32,
+        /// Least allowed.
+        min: u32,
         /// Most allowed.
         max: u32,
     },

@@ -65,6 +65,9 @@ pub const MAX_LOCAL_STEPS: u32 = 100_000;
 /// Largest mini-batch, samples.
 pub const MAX_BATCH: u32 = 65_536;
 
+/// Most graphs of a map job: one for each length that texts are padded to, or size of an image, with room.
+pub const MAX_MAP_GRAPHS: usize = 64;
+
 /// Most shards of a map job, each a unit: the document takes a hundred bytes a shard, and all are in the coordinator's
 /// memory.
 pub const MAX_SHARDS: u32 = 65_536;
@@ -72,7 +75,7 @@ pub const MAX_SHARDS: u32 = 65_536;
 /// Most rows of a shard of a map job: what a blob of [`MAX_BLOB_LEN`] holds of a few hundred bytes each.
 pub const MAX_SHARD_ROWS: u32 = 1 << 20;
 
-/// Largest job document, bytes: it names data by hash and holds none; the hashes of [`MAX_SHARDS`] shards take six.
+/// Largest job document, bytes: it names data by hash and holds none; the hashes of [`MAX_SHARDS`] shards take seven.
 pub const MAX_JOB_SPEC_LEN: usize = 8 * 1024 * 1024;
 
 /// Longest job name, bytes.

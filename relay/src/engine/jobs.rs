@@ -1,12 +1,14 @@
 //! Rounds of jobs: taken from the store, ended in the store.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
+use shoal_compute::program::map_output_len;
+use shoal_graph::Graph;
 use shoal_mesh::{AcceptedUnit, Input, RoundPlan, UnitPlan};
 use shoal_wire::{
     api::JobState,
-    ids::JobId,
-    job::{JobDocument, MapSpec},
+    ids::{BlobId, JobId},
+    job::{JobDocument, MapGraphSpec, MapSpec},
     proto::unit::Program,
 };
 use tokio::sync::oneshot;
@@ -16,7 +18,7 @@ use super::{
     state::{ActiveRound, ActiveUnit},
 };
 use crate::{
-    plan::MapPlan,
+    plan::PlanError,
     rounds::RoundOutcome,
     store::{JobRow, StoreError},
 };
@@ -51,15 +53,14 @@ impl Engine {
     ) -> Result<(RoundPlan, ActiveRound, Vec<AcceptedUnit>), EngineError> {
         let document = parse(row)?;
         let scheduling = document.scheduling().clone();
-        let map = match &document {
-            JobDocument::Map(spec) => Some(self.map_plan(spec).await?),
-            JobDocument::Training(_) => None,
+        let graphs = match &document {
+            JobDocument::Map(spec) => self.map_graphs(spec).await?,
+            JobDocument::Training(_) => HashMap::new(),
         };
-        let parameters_len = self.blob_len(row.parameters).await?;
         let (mut plans, mut units, mut accepted) = (Vec::new(), Vec::new(), Vec::new());
         for stored in self.context.store.round_units(&row.id, row.rounds_done).await? {
             let unit = stored.unit;
-            let data_len = self.blob_len(unit.data).await?;
+            let (parameters_len, data_len) = (self.blob_len(unit.parameters)?, self.blob_len(unit.data)?);
             plans.push(UnitPlan {
                 unit: unit.id,
                 class: unit.class,
@@ -70,8 +71,8 @@ impl Engine {
             if let Some((output, worker)) = stored.accepted {
                 accepted.push(AcceptedUnit { index: unit.message.index, output, worker });
             }
-            let output_len = match (&map, &unit.program) {
-                (Some(map), Program::Map(program)) => map.output_len(program.rows),
+            let output_len = match (graphs.get(&unit.graph), &unit.program) {
+                (Some(graph), Program::Map(program)) => map_output_len(graph, program.rows),
                 // A training unit's output has the names and shapes of the parameters.
                 _ => parameters_len,
             };
@@ -89,12 +90,19 @@ impl Engine {
         Ok((plan, ActiveRound { replicas: scheduling.replicas, units, returns: 0 }, accepted))
     }
 
-    async fn map_plan(&self, spec: &MapSpec) -> Result<MapPlan, EngineError> {
-        let get = async |id| self.context.blobs.get(id).await?.ok_or(EngineError::MissingBlob { id });
-        Ok(MapPlan::new(spec, &get(spec.graph).await?, &get(spec.parameters).await?)?)
+    /// A map job's graphs, for the lengths of its outputs.
+    async fn map_graphs(&self, spec: &MapSpec) -> Result<HashMap<BlobId, Graph>, EngineError> {
+        let mut graphs = HashMap::new();
+        for MapGraphSpec { graph: id, .. } in &spec.graphs {
+            if !graphs.contains_key(id) {
+                let bytes = self.context.blobs.get(*id).await?.ok_or(EngineError::MissingBlob { id: *id })?;
+                graphs.insert(*id, Graph::decode(&bytes).map_err(PlanError::Model)?);
+            }
+        }
+        Ok(graphs)
     }
 
-    async fn blob_len(&self, id: shoal_wire::ids::BlobId) -> Result<u64, EngineError> {
+    fn blob_len(&self, id: BlobId) -> Result<u64, EngineError> {
         self.context.blobs.len(&id).map_err(EngineError::Blob)?.ok_or(EngineError::MissingBlob { id })
     }
 

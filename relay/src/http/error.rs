@@ -31,7 +31,7 @@ pub enum Failure {
     #[error("{field} names blob {id}, which was not uploaded")]
     BlobMissing {
         /// Path of the field.
-        field: &'static str,
+        field: String,
         /// The blob.
         id: BlobId,
     },
@@ -139,7 +139,7 @@ impl Failure {
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Job(JobError::Malformed(_)) => (StatusCode::BAD_REQUEST, "job_malformed"),
-            Self::Job(JobError::OutOfRange { .. } | JobError::ShardRows { .. } | JobError::Length { .. }) => {
+            Self::Job(JobError::OutOfRange { .. } | JobError::ItemOutOfRange { .. } | JobError::Length { .. }) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "job_out_of_range")
             }
             Self::Plan(

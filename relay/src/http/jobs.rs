@@ -60,9 +60,9 @@ pub(super) async fn submit_job(
 
 /// Plans a job and stores its blobs.
 async fn plan(context: &Arc<Context>, document: Vec<u8>, spec: JobSpec) -> Result<NewJob, Failure> {
-    let train = data_blob(context, "data.train", spec.data.train).await?;
+    let train = named_blob(context, "data.train", spec.data.train).await?;
     let held_out = match spec.data.held_out {
-        Some(id) => Some(data_blob(context, "data.held_out", id).await?),
+        Some(id) => Some(named_blob(context, "data.held_out", id).await?),
         None => None,
     };
     let ordinal = context.public_store.count_documents(&document).await?;
@@ -94,8 +94,9 @@ async fn plan(context: &Arc<Context>, document: Vec<u8>, spec: JobSpec) -> Resul
     })
 }
 
-async fn data_blob(context: &Context, field: &'static str, id: BlobId) -> Result<Vec<u8>, Failure> {
-    context.blobs.get(id).await?.ok_or(Failure::BlobMissing { field, id })
+/// The bytes of a blob that the document names in that field.
+pub(super) async fn named_blob(context: &Context, field: &str, id: BlobId) -> Result<Vec<u8>, Failure> {
+    context.blobs.get(id).await?.ok_or_else(|| Failure::BlobMissing { field: field.to_owned(), id })
 }
 
 /// List jobs

@@ -95,10 +95,12 @@ pub enum PlanError {
         /// The limit.
         limit: u64,
     },
-    /// A map job's graph or parameters do not go together.
-    #[error("{field}: {source}")]
+    /// A map job's graph and its parameters do not go together.
+    #[error("graphs[{graph}].{field}: {source}")]
     Map {
-        /// Path of the field.
+        /// Position in `graphs`.
+        graph: usize,
+        /// Which of its fields.
         field: &'static str,
         /// What is wrong.
         source: ComputeError,

@@ -1,10 +1,15 @@
 //! A map job's units: one a shard, in the order of the shards.
 
-use shoal_compute::program::{MapGraph, unit_cost};
+use std::sync::Arc;
+
+use shoal_compute::{
+    Tensors,
+    program::{MapGraph, map_output_len, unit_cost},
+};
 use shoal_graph::Graph;
 use shoal_wire::{
-    ids::{BlobId, JobId},
-    job::MapSpec,
+    ids::JobId,
+    job::{MapGraphSpec, MapShard, MapSpec},
     limits::MAX_BLOB_LEN,
     proto::{Class, Map, Unit, unit::Program},
     unit::CheckedUnit,
@@ -12,23 +17,24 @@ use shoal_wire::{
 
 use super::{PlanError, graphs::check_cost};
 
-/// A map job's graph with its parameters, and what follows from them for each shard.
+/// One of a map job's graphs, and what follows from it and its parameters for the shards that it takes.
 #[derive(Clone, Debug)]
-pub struct MapPlan {
+pub struct MapGraphPlan {
+    spec: MapGraphSpec,
     graph: Graph,
     rows: MapGraph,
 }
 
-impl MapPlan {
-    /// Reads the graph and the parameters.
+impl MapGraphPlan {
+    /// Reads the graph at that position of the document.
     ///
     /// # Errors
-    /// Blobs that are none, or do not go together.
-    pub fn new(spec: &MapSpec, graph: &[u8], parameters: &[u8]) -> Result<Self, PlanError> {
-        let map_error = |field| move |source| PlanError::Map { field, source };
+    /// Bytes that are no graph, or do not go together with the parameters or the batch.
+    pub fn new(position: usize, spec: MapGraphSpec, graph: &[u8], parameters: &Tensors) -> Result<Self, PlanError> {
+        let map_error = |field| move |source| PlanError::Map { graph: position, field, source };
         let graph = Graph::decode(graph).map_err(|error| map_error("graph")(error.into()))?;
         let rows = MapGraph::new(&graph, parameters, spec.batch).map_err(map_error("parameters"))?;
-        Ok(Self { graph, rows })
+        Ok(Self { spec, graph, rows })
     }
 
     /// Checks a shard's bytes.
@@ -37,39 +43,34 @@ impl MapPlan {
     /// A shard that does not fit.
     pub fn check_shard(&self, shard: u32, bytes: &[u8], rows: u32) -> Result<(), PlanError> {
         self.rows.read_shard(bytes, rows).map_err(|source| PlanError::Shard { shard, source })?;
-        let (bytes, limit) = (self.output_len(rows), MAX_BLOB_LEN);
+        let (bytes, limit) = (map_output_len(&self.graph, rows), MAX_BLOB_LEN);
         if bytes > limit { Err(PlanError::OutputTooLarge { shard, bytes, limit }) } else { Ok(()) }
     }
 
-    /// Length of the right output for a shard of that many rows, bytes.
-    pub fn output_len(&self, rows: u32) -> u64 {
-        self.rows.output_len(rows)
+    fn unit(&self, job: JobId, index: u32, shard: &MapShard) -> Result<CheckedUnit, PlanError> {
+        let program = Program::Map(Map { batch: self.spec.batch, rows: shard.rows });
+        let cost = unit_cost(&program, &self.graph);
+        check_cost(&cost)?;
+        Ok(CheckedUnit::new(Unit {
+            job: job.to_vec(),
+            round: 0,
+            index,
+            class: Class::Exact as i32,
+            graph: self.spec.graph.to_vec(),
+            parameters: self.spec.parameters.to_vec(),
+            data: shard.blob.to_vec(),
+            reference_ops: cost.reference_ops,
+            memory_bytes: cost.memory_bytes,
+            program: Some(program),
+        })?)
     }
+}
 
-    /// The units of the job's only round.
-    ///
-    /// # Errors
-    /// Units that are too large.
-    pub fn units(&self, job: JobId, spec: &MapSpec) -> Result<Vec<CheckedUnit>, PlanError> {
-        (0u32..)
-            .zip(&spec.shards)
-            .map(|(index, shard)| {
-                let program = Program::Map(Map { batch: spec.batch, rows: shard.rows });
-                let cost = unit_cost(&program, &self.graph);
-                check_cost(&cost)?;
-                Ok(CheckedUnit::new(Unit {
-                    job: job.to_vec(),
-                    round: 0,
-                    index,
-                    class: Class::Exact as i32,
-                    graph: BlobId(self.graph.hash()).to_vec(),
-                    parameters: spec.parameters.to_vec(),
-                    data: shard.blob.to_vec(),
-                    reference_ops: cost.reference_ops,
-                    memory_bytes: cost.memory_bytes,
-                    program: Some(program),
-                })?)
-            })
-            .collect()
-    }
+/// The units of a map job's only round. `graphs` are those of the document, in its order.
+///
+/// # Errors
+/// Units that are too large.
+pub fn map_units(job: JobId, spec: &MapSpec, graphs: &[Arc<MapGraphPlan>]) -> Result<Vec<CheckedUnit>, PlanError> {
+    let units = (0u32..).zip(&spec.shards).map(|(index, shard)| graphs[shard.graph as usize].unit(job, index, shard));
+    units.collect()
 }

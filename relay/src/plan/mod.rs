@@ -23,7 +23,7 @@ pub use data::Dataset;
 pub use error::PlanError;
 pub use graphs::{JobGraphs, RoundInputs};
 pub use limits::{MAX_UNIT_MEMORY, MAX_UNIT_OPS};
-pub use map::MapPlan;
+pub use map::{MapGraphPlan, map_units};
 
 /// Purpose of the seed that cuts the data.
 const PARTITION: &str = "partition";

@@ -31,7 +31,8 @@ pub struct JobRow {
     pub rounds_done: u32,
     /// Units of a round.
     pub units_per_round: u32,
-    /// Blob that the current round starts from; after the last round, the model.
+    /// Blob that the current round starts from; after the last round, the model. A map job's units each name their own; here
+    /// are those of its first graph.
     pub parameters: BlobId,
     /// After the last averaged round.
     pub held_out_accuracy: Option<f64>,

@@ -21,28 +21,29 @@ use shoal_wire::{
     unit::CheckedUnit,
 };
 
-/// Rows of one run of the graph; no shard is a multiple of it.
-const BATCH: u32 = 8;
+/// Rows of one run of each graph, and which parameters it has. Two share their graph, two their parameters.
+const GRAPHS: [(u32, usize); 3] = [(8, 0), (3, 1), (8, 1)];
 
-const SHARDS: [u32; 6] = [20, 20, 20, 20, 20, 3];
+/// Rows of each shard, and its graph; none is a multiple of the batch.
+const SHARDS: [(u32, usize); 6] = [(20, 0), (20, 1), (20, 2), (20, 0), (20, 1), (3, 2)];
 
 struct MapJob {
-    graph: Vec<u8>,
-    parameters: Vec<u8>,
+    graphs: Vec<Vec<u8>>,
+    parameters: [Vec<u8>; 2],
     shards: Vec<Vec<u8>>,
 }
 
 impl MapJob {
     fn new() -> Self {
-        let graph = programs::inference(&model(), BATCH).unwrap().bytes().to_vec();
-        let parameters = initial_parameters(&model(), [3; 32]).unwrap().to_bytes();
-        let shard = |(index, rows): (usize, &u32)| {
+        let graph = |(batch, _)| programs::inference(&model(), batch).unwrap().bytes().to_vec();
+        let parameters = [3, 4].map(|seed| initial_parameters(&model(), [seed; 32]).unwrap().to_bytes());
+        let shard = |(index, (rows, _)): (usize, &(u32, usize))| {
             let values = (0..rows * 64).map(|i| ((i * 31 + index as u32 * 977) % 257) as f32 / 257.0 - 0.5);
             let mut tensors = Tensors::new();
             tensors.insert("x", Tensor::f32([*rows, 1, 8, 8], values.collect()));
             tensors.to_bytes()
         };
-        Self { graph, parameters, shards: SHARDS.iter().enumerate().map(shard).collect() }
+        Self { graphs: GRAPHS.map(graph).to_vec(), parameters, shards: SHARDS.iter().enumerate().map(shard).collect() }
     }
 
     /// The logits of all rows, one run of the graph a row.
@@ -50,10 +51,11 @@ impl MapJob {
         let graph = programs::inference(&model(), 1).unwrap();
         let mut backend = CpuBackend::new();
         let mut logits = Vec::new();
-        for shard in &self.shards {
+        for (shard, (_, graph_index)) in self.shards.iter().zip(SHARDS) {
             let shard = Tensors::from_bytes(shard).unwrap();
+            let parameters = Tensors::from_bytes(&self.parameters[GRAPHS[graph_index].1]).unwrap();
             for row in shard.get("x").unwrap().as_f32().unwrap().chunks(64) {
-                let mut inputs = Tensors::from_bytes(&self.parameters).unwrap();
+                let mut inputs = parameters.clone();
                 inputs.insert("x", Tensor::f32([1, 1, 8, 8], row.to_vec()));
                 let made = backend.run_now(&graph, inputs).unwrap();
                 logits.extend_from_slice(made.get("logits").unwrap().as_f32().unwrap());
@@ -64,19 +66,25 @@ impl MapJob {
 
     async fn document(&self, api: &Api) -> Value {
         let mut shards = Vec::new();
-        for (bytes, rows) in self.shards.iter().zip(SHARDS) {
-            shards.push(json!({"blob": api.put_blob(bytes.clone()).await, "rows": rows}));
+        for (bytes, (rows, graph)) in self.shards.iter().zip(SHARDS) {
+            shards.push(json!({"blob": api.put_blob(bytes.clone()).await, "rows": rows, "graph": graph}));
         }
-        let (graph, parameters) = (api.put_blob(self.graph.clone()).await, api.put_blob(self.parameters.clone()).await);
-        json!({"kind": "map", "name": "rows", "graph": graph, "parameters": parameters, "batch": BATCH,
-               "shards": shards, "scheduling": {"lease_ms": 20_000}})
+        let mut graphs = Vec::new();
+        for (graph, (batch, parameters)) in self.graphs.iter().zip(GRAPHS) {
+            let (graph, parameters) = (graph.clone(), self.parameters[parameters].clone());
+            let (graph, parameters) = (api.put_blob(graph).await, api.put_blob(parameters).await);
+            graphs.push(json!({"graph": graph, "parameters": parameters, "batch": batch}));
+        }
+        json!({"kind": "map", "name": "rows", "graphs": graphs, "shards": shards, "scheduling": {"lease_ms": 20_000}})
     }
 
     /// The output of a shard and its unit, computed here.
     fn right(&self, unit: &CheckedUnit) -> Vec<u8> {
         let plenty = Budget { reference_ops: u64::MAX, memory_bytes: u64::MAX };
-        let shard = &self.shards[unit.message.index as usize];
-        run_unit_on_cpu(unit, &self.graph, &self.parameters, shard, &plenty).unwrap()
+        let index = unit.message.index as usize;
+        let graph = SHARDS[index].1;
+        let parameters = &self.parameters[GRAPHS[graph].1];
+        run_unit_on_cpu(unit, &self.graphs[graph], parameters, &self.shards[index], &plenty).unwrap()
     }
 }
 
@@ -88,7 +96,7 @@ async fn outputs(api: &Api, job: JobId) -> Vec<MapOutput> {
 async fn fetched(api: &Api, job: JobId) -> Vec<f32> {
     let mut logits = Vec::new();
     for (shard, output) in outputs(api, job).await.into_iter().enumerate() {
-        assert_eq!((output.shard as usize, output.rows), (shard, SHARDS[shard]));
+        assert_eq!((output.shard as usize, output.rows), (shard, SHARDS[shard].0));
         let bytes = api.get(&format!("/v1/blobs/{}", output.blob)).await.bytes().await.unwrap();
         let tensors = Tensors::from_bytes(&bytes).unwrap();
         assert_eq!(tensors.get("logits").unwrap().shape(), [output.rows, 10]);
@@ -195,11 +203,13 @@ async fn a_map_job_that_cannot_run_is_refused_with_its_reason() {
     let map = MapJob::new();
     let good = map.document(&relay.api).await;
     for (edit, reason) in [
-        ((|d| d["batch"] = 4.into()) as fn(&mut Value), "batches of 8"),
+        ((|d| d["graphs"][2]["batch"] = 4.into()) as fn(&mut Value), "graphs[2].parameters: "),
         (|d| d["shards"][1]["rows"] = 19.into(), "shards[1]: tensor \"x\" is F32 [20, 1, 8, 8]"),
-        (|d| d["graph"] = d["parameters"].clone(), "graph: "),
-        (|d| d["parameters"] = d["shards"][0]["blob"].clone(), "parameters: "),
-        (|d| d["shards"][0]["blob"] = "11".repeat(32).into(), "which was not uploaded"),
+        (|d| d["graphs"][1]["graph"] = d["graphs"][1]["parameters"].clone(), "graphs[1].graph: "),
+        (|d| d["graphs"][0]["parameters"] = d["shards"][0]["blob"].clone(), "graphs[0].parameters: "),
+        (|d| d["graphs"][1]["parameters"] = "11".repeat(32).into(), "graphs[1].parameters names blob 1111"),
+        (|d| d["shards"][4]["blob"] = "11".repeat(32).into(), "shards[4].blob names blob 1111"),
+        (|d| d["shards"][4]["graph"] = 3.into(), "shards[4].graph is 3, allowed is 0 to 2"),
         (|d| d["kind"] = "reduce".into(), "unknown variant `reduce`"),
     ] {
         let mut document = good.clone();

@@ -25,24 +25,25 @@ fn bytes(tensor_type: &TensorType) -> u64 {
     elements.saturating_mul(tensor_type.dtype.bytes())
 }
 
-/// A graph that can be run over rows: its inputs are split between the parameters and the rows.
+/// Length of the output of a shard of that many rows, bytes.
+pub fn map_output_len(graph: &Graph, rows: u32) -> u64 {
+    let types = graph.outputs().iter().map(|(name, value)| (name.as_str(), of_rows(graph.value_type(*value), rows)));
+    Tensors::len_of(types)
+}
+
+/// A graph that can be run over rows: what its parameters leave to the rows.
 #[derive(Clone, Debug)]
 pub struct MapGraph {
-    batch: u32,
-    parameters: Tensors,
     /// Types of the inputs that the rows hold, for one run.
     inputs: Vec<(String, TensorType)>,
-    /// Types of the outputs, of one run.
-    outputs: Vec<(String, TensorType)>,
 }
 
 impl MapGraph {
-    /// Binds the parameters.
+    /// Checks the parameters and splits the inputs between them and the rows.
     ///
     /// # Errors
     /// Parameters that do not fit the graph, and a graph whose other inputs or whose outputs are not `[batch, …]`.
-    pub fn new(graph: &Graph, parameters: &[u8], batch: u32) -> Result<Self, ComputeError> {
-        let parameters = Tensors::from_bytes(parameters)?;
+    pub fn new(graph: &Graph, parameters: &Tensors, batch: u32) -> Result<Self, ComputeError> {
         let mut inputs = Vec::new();
         for (name, value) in graph.inputs() {
             let expected = graph.value_type(*value);
@@ -54,11 +55,10 @@ impl MapGraph {
         if let Some((name, _)) = parameters.iter().find(|(name, _)| graph.input_type(name).is_none()) {
             return Err(ComputeError::UnknownTensor { name: name.to_owned() });
         }
-        let outputs = graph.outputs().iter().map(|(name, value)| {
-            let made = batched(name, graph.value_type(*value), batch)?;
-            Ok((name.clone(), made))
-        });
-        Ok(Self { batch, parameters, inputs, outputs: outputs.collect::<Result<_, ComputeError>>()? })
+        for (name, value) in graph.outputs() {
+            batched(name, graph.value_type(*value), batch)?;
+        }
+        Ok(Self { inputs })
     }
 
     /// Reads a shard of that many rows.
@@ -77,12 +77,6 @@ impl MapGraph {
             Some((name, _)) => Err(ComputeError::UnknownTensor { name }),
             None => Ok(shard),
         }
-    }
-
-    /// Length of the output of a shard of that many rows, bytes.
-    pub fn output_len(&self, rows: u32) -> u64 {
-        let types = self.outputs.iter().map(|(name, one_run)| (name.as_str(), of_rows(one_run, rows)));
-        Tensors::len_of(types)
     }
 }
 
@@ -103,8 +97,9 @@ fn batched(name: &str, found: &TensorType, batch: u32) -> Result<TensorType, Com
 /// A map unit being computed.
 #[derive(Debug)]
 pub(super) struct MapRun {
-    graph: MapGraph,
+    parameters: Tensors,
     shard: Tensors,
+    batch: u32,
     rows: u32,
     /// The outputs of the runs so far, by run.
     made: Vec<Tensors>,
@@ -117,17 +112,17 @@ impl MapRun {
         parameters: &[u8],
         data: &[u8],
     ) -> Result<Self, ComputeError> {
-        let graph = MapGraph::new(graph, parameters, program.batch)?;
-        let shard = graph.read_shard(data, program.rows)?;
-        Ok(Self { graph, shard, rows: program.rows, made: Vec::new() })
+        let parameters = Tensors::from_bytes(parameters)?;
+        let shard = MapGraph::new(graph, &parameters, program.batch)?.read_shard(data, program.rows)?;
+        Ok(Self { parameters, shard, batch: program.batch, rows: program.rows, made: Vec::new() })
     }
 
     /// The rows of the next run; past the end the last row again.
     pub(super) fn next_inputs(&mut self, done: u32) -> Tensors {
-        let first = u64::from(done) * u64::from(self.graph.batch);
+        let first = u64::from(done) * u64::from(self.batch);
         let last = u64::from(self.rows) - 1;
-        let rows = (0..self.graph.batch as usize).map(|i| (first + i as u64).min(last) as usize);
-        let mut inputs = self.graph.parameters.clone();
+        let rows = (0..self.batch as usize).map(|i| (first + i as u64).min(last) as usize);
+        let mut inputs = self.parameters.clone();
         for (name, tensor) in self.shard.iter() {
             inputs.insert(name, tensor.gather_rows(rows.clone()));
         }
@@ -140,12 +135,11 @@ impl MapRun {
 
     /// One tensor an output, without the rows that filled up the last run.
     pub(super) fn outputs(self) -> Tensors {
-        let (rows, made) = (self.rows, &self.made);
-        let joined = self.graph.outputs.into_iter().map(|(name, _)| {
+        // A shard has a row, so there was a run.
+        let joined = self.made[0].iter().map(|(name, _)| {
             let parts: Vec<&Tensor> =
-                made.iter().map(|run| run.get(&name).expect("every run makes every output")).collect();
-            let tensor = Tensor::join_rows(&parts, rows);
-            (name, tensor)
+                self.made.iter().map(|run| run.get(name).expect("every run makes every output")).collect();
+            (name.to_owned(), Tensor::join_rows(&parts, self.rows))
         });
         joined.collect()
     }
