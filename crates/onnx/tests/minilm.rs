@@ -10,9 +10,9 @@ use serde::Deserialize;
 use shoal_compute::{Data, Tensor, Tensors};
 use shoal_onnx::{Model, OnnxError, Sizes, read_safetensors};
 
-const MODEL: &[u8] = include_bytes!("minilm/model.onnx");
+const MODEL: &[u8] = include_bytes!("../../../examples/embed/minilm.onnx");
 const EXPECTED: &str = include_str!("minilm/expected.json");
-const WEIGHTS: &str = "minilm-l6-v2/model.safetensors";
+const WEIGHTS: &str = "all-minilm-l6-v2/model.safetensors";
 
 #[derive(Deserialize)]
 struct Expected {

@@ -62,11 +62,6 @@ impl Graphs {
         Ok(Self { path: path.to_owned(), model, outputs, pool, mask, batch, by_shapes, ready })
     }
 
-    /// All graphs so far, by their numbers.
-    pub(super) fn all(&self) -> &[Ready] {
-        &self.ready
-    }
-
     /// Rows of one run.
     pub(super) fn batch(&self) -> u32 {
         self.batch

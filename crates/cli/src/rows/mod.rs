@@ -20,7 +20,7 @@ use shoal_compute::{Data, Tensor, Tensors};
 use shoal_dataset::{Elements, Recipe, Row, Shard, ShardOptions, Shards, Source};
 
 use crate::{error::CliError, model::file::ModelFile};
-pub(crate) use args::{FormatArg, ImageArgs, ModelArgs, OutputArgs, RowsArgs, TextArgs, text_rows};
+pub(crate) use args::{FormatArg, ModelArgs, OutputArgs, RowsArgs, TextArgs, text_rows};
 pub(crate) use error::RowsError;
 use graphs::Graphs;
 use results::Results;

@@ -48,6 +48,8 @@ impl Plan {
     ) -> Result<Self, CliError> {
         let mut uploads = Uploads { relay, seen: HashSet::new() };
         let (mut shards, mut shard_rows, mut failed) = (Vec::new(), Vec::new(), BTreeMap::new());
+        // Graphs of the job, in the order of their first shards.
+        let mut used: Vec<usize> = Vec::new();
         while let Some(step) = rows.shards.next_step()? {
             let shard = match step {
                 Step::Failed(error) => {
@@ -59,7 +61,11 @@ impl Plan {
             let graph = rows.graphs.of(&shard)?;
             let bytes = tensors(&shard, &rows.graphs.ready(graph).inputs).to_bytes();
             let blob = uploads.add("a shard", bytes).await?;
-            shards.push(MapShard { blob, rows: shard.rows.len() as u32, graph: graph as u32 });
+            let position = used.iter().position(|own| *own == graph).unwrap_or_else(|| {
+                used.push(graph);
+                used.len() - 1
+            });
+            shards.push(MapShard { blob, rows: shard.rows.len() as u32, graph: position as u32 });
             if shards.len() > MAX_SHARDS as usize {
                 return Err(RowsError::Units { units: shards.len(), limit: MAX_SHARDS }.into());
             }
@@ -68,7 +74,8 @@ impl Plan {
         let batch = rows.graphs.batch();
         let mut graphs = Vec::new();
         let mut parameters_seen = HashSet::new();
-        for (number, ready) in rows.graphs.all().iter().enumerate() {
+        for (number, index) in used.iter().enumerate() {
+            let ready = rows.graphs.ready(*index);
             let graph = uploads.add("a graph", ready.graph.bytes().to_vec()).await?;
             let bytes = parameters(ready)?;
             let len = bytes.len();
@@ -80,7 +87,7 @@ impl Plan {
         }
         let largest = shards.iter().map(|shard| {
             let runs = u64::from(shard.rows.div_ceil(batch));
-            rows.graphs.ready(shard.graph as usize).graph.reference_ops().saturating_mul(runs)
+            rows.graphs.ready(used[shard.graph as usize]).graph.reference_ops().saturating_mul(runs)
         });
         let spec = MapSpec {
             kind: MapKind::Map,
