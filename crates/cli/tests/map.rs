@@ -126,7 +126,8 @@ fn what_the_relay_refuses_and_what_it_cannot_finish_is_said() {
     let (model, tokenizer) = (fixture("text.onnx"), dataset_fixture("tokenizer.json"));
     let there = path(&dir.path().join("vectors.npy"));
     let args = ["map", &model, &input, "--tokenizer", &tokenizer, "-o", &there, "--relay-url", &relay.url, "--json"];
-    let mut map = shoal(&args).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut map =
+        shoal(&args).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let state = dir.path().join("vectors.npy.job");
     wait("the job is submitted", || state.exists());
     let job = serde_json::from_slice::<Value>(&fs::read(&state).unwrap()).unwrap()["job"].as_str().unwrap().to_owned();

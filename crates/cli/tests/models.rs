@@ -58,7 +58,11 @@ fn all_operators_that_are_missing_are_named_at_once() {
     assert_eq!(missing, ["Det", "NonZero", "Custom"]);
     assert_eq!(lines[0]["inputs"][0]["shape"], json!(["batch", "3", "3"]), "the rest is said too");
     assert_eq!(lines[1]["error"]["code"], "model_unsupported");
-    assert!(failed.stderr.contains("no lowering for Det (1), NonZero (1), com.example:Custom (1)"), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("no lowering for Det (1), NonZero (1), com.example:Custom (1)"),
+        "{}",
+        failed.stderr
+    );
 }
 
 #[test]
@@ -85,16 +89,29 @@ fn what_does_not_fit_is_named_with_value_and_remedy() {
     let (empty, other) = (file("e.csv", "a,b\n"), file("x.csv.zip", ""));
     let tokenizer = dataset_fixture("tokenizer.json");
     let out = path(&dir.path().join("out.jsonl"));
-    let (text_model, number_model, image_model) = (fixture("text.onnx"), fixture("numbers.onnx"), fixture("image.onnx"));
+    let (text_model, number_model, image_model) =
+        (fixture("text.onnx"), fixture("numbers.onnx"), fixture("image.onnx"));
     let cases: [(&[&str], &str, &str); 12] = [
         (&[&number_model, &numbers], "argument", "--columns has 5 values, 4 are needed"),
         (&[&number_model, &texts, "--columns", "text"], "argument", "--columns has 1 values, 4 are needed"),
         (&[&text_model, &texts], "tokenizer_missing", "name its tokenizer.json with --tokenizer"),
         (&[&text_model, &numbers, "--tokenizer", &tokenizer], "column_missing", "there are a (a text), b (a text)"),
         (&[&text_model, &texts, "--tokenizer", &tokenizer, "--max-tokens", "2"], "data_invalid", "no room for a token"),
-        (&[&text_model, &texts, "--tokenizer", &tokenizer, "--output-tensor", "y"], "output_tensor", "has no output y; it has last_hidden_state"),
-        (&[&text_model, &texts, "--tokenizer", &tokenizer, "--pool", "none", "--normalise"], "argument", "--normalise needs one vector of floats a row"),
-        (&[&number_model, &numbers, "--columns", "a,b,c,d", "--labels", &labels], "argument", "--labels has 2 values, 3 are needed"),
+        (
+            &[&text_model, &texts, "--tokenizer", &tokenizer, "--output-tensor", "y"],
+            "output_tensor",
+            "has no output y; it has last_hidden_state",
+        ),
+        (
+            &[&text_model, &texts, "--tokenizer", &tokenizer, "--pool", "none", "--normalise"],
+            "argument",
+            "--normalise needs one vector of floats a row",
+        ),
+        (
+            &[&number_model, &numbers, "--columns", "a,b,c,d", "--labels", &labels],
+            "argument",
+            "--labels has 2 values, 3 are needed",
+        ),
         (&[&number_model, &empty], "input_empty", "e.csv has no row that can be read"),
         (&[&number_model, &other], "data_invalid", "unknown format; known are jsonl"),
         (&[&image_model, &numbers], "column_missing", "input pixels [N, 3, 8, 8] of the model"),
@@ -107,5 +124,9 @@ fn what_does_not_fit_is_named_with_value_and_remedy() {
         assert!(failed.stderr.contains(message), "{args:?}: {}", failed.stderr);
     }
     let failed = fails(&["model", "run", &number_model, &numbers, "--columns", "a,b,c,d", "-o", "out.txt"]);
-    assert!(failed.stderr.contains("out.txt: unknown format; known are jsonl, csv, npy and parquet"), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("out.txt: unknown format; known are jsonl, csv, npy and parquet"),
+        "{}",
+        failed.stderr
+    );
 }

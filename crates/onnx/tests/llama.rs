@@ -75,11 +75,16 @@ fn a_prompt_and_the_token_after_it_have_onnxruntimes_logits() {
 fn a_cache_stands_for_the_tokens_before() {
     let expected: Expected = serde_json::from_str(EXPECTED).unwrap();
     let model = Model::read(MODEL).unwrap();
-    let whole: Vec<Vec<i32>> =
-        expected.prompt.iter().zip(&expected.token).map(|(prompt, token)| [prompt.as_slice(), token].concat()).collect();
+    let whole: Vec<Vec<i32>> = expected
+        .prompt
+        .iter()
+        .zip(&expected.token)
+        .map(|(prompt, token)| [prompt.as_slice(), token].concat())
+        .collect();
     let at_once = logits(&run(&model, &whole, None));
     let words = at_once.len() / (BATCH as usize * whole[0].len());
-    let last: Vec<f32> = at_once.chunks(words * whole[0].len()).flat_map(|row| &row[row.len() - words..]).copied().collect();
+    let last: Vec<f32> =
+        at_once.chunks(words * whole[0].len()).flat_map(|row| &row[row.len() - words..]).copied().collect();
     let distance = distance(&last, &expected.token_logits);
     assert!(distance <= MAX_DISTANCE, "{distance}");
 }

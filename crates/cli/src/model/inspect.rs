@@ -16,8 +16,7 @@ use super::{
 use crate::{args::SizeArg, error::CliError, files::io_error, output::Output};
 
 /// Sizes of symbols that nobody gave, by what their names contain.
-const USUAL_SIZES: [(&[&str], u32); 3] =
-    [(&["batch"], 1), (&["seq", "len", "token"], 64), (&["height", "width"], 224)];
+const USUAL_SIZES: [(&[&str], u32); 3] = [(&["batch"], 1), (&["seq", "len", "token"], 64), (&["height", "width"], 224)];
 /// Names of a batch that say nothing else.
 const BATCHES: [&str; 3] = ["n", "b", "bs"];
 

@@ -121,14 +121,12 @@ impl CostReport {
             assumed_gigaops_per_second: *gigaops,
             seconds_per_sample: per_sample as f64 / (gigaops * 1e9),
         };
-        let sizes = chosen.iter().map(|own| SizeReport {
-            symbol: own.symbol.clone(),
-            size: own.size,
-            given: own.is_given,
-        });
-        let notes = lowered.notes.iter().map(|note| {
-            format!("{} is {:?} in the model and {:?} in the graph", note.name, note.declared, note.held)
-        });
+        let sizes =
+            chosen.iter().map(|own| SizeReport { symbol: own.symbol.clone(), size: own.size, given: own.is_given });
+        let notes = lowered
+            .notes
+            .iter()
+            .map(|note| format!("{} is {:?} in the model and {:?} in the graph", note.name, note.declared, note.held));
         Self {
             sizes: sizes.collect(),
             samples,

@@ -1,5 +1,10 @@
 //! The command as a process, and a relay in this one with workers that are processes too.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses a part; a failed helper fails its test")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses a part; a failed helper fails its test"
+)]
 
 use std::{
     fs,

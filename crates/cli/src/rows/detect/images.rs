@@ -17,7 +17,8 @@ const CHANNELS: Dimension = Dimension::Fixed(3);
 pub(super) fn is_image(port: &Port, args: &RowsArgs, probe: &Probe) -> bool {
     let [_, _, _] = row_dimensions(port) else { return false };
     let is_float = port.element.is_some_and(Element::is_float);
-    is_float && (probe.format == Format::Images || args.images.image_size.is_some() || named_file(args, probe).is_some())
+    is_float
+        && (probe.format == Format::Images || args.images.image_size.is_some() || named_file(args, probe).is_some())
 }
 
 pub(super) fn detect(port: &Port, args: &RowsArgs, probe: &Probe) -> Result<Detected, CliError> {
