@@ -27,7 +27,11 @@ fn a_model_is_described_with_the_cost_of_one_run() {
          parameters  576 in 2 weights, 0.0 MiB\n\
          operators   Gather 1, MatMul 1, Tanh 1\n\
          sizes       batch=8, sequence=32\n\
-         graph       3 nodes, 0 bytes\n"
+         graph       10 nodes, 305 bytes\n\
+         one run     68354 reference operations, 8545 a sample; at most 0.0 MiB of memory\n\
+         estimated   1.7 µs on a phone tab if it does 5 GFLOP/s, 0.2 µs on a laptop tab if it does 40 GFLOP/s a sample\n\
+         note        input_ids is I64 in the model and I32 in the graph\n\
+         note        attention_mask is I64 in the model and I32 in the graph\n"
     );
 }
 

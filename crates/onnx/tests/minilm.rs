@@ -85,6 +85,20 @@ fn one_model_has_many_graphs() {
     assert!(cosine >= 0.999_999, "{cosine}");
 }
 
+/// What lets all lengths of a job share one file of parameters: nothing that follows from a size has become a weight.
+#[test]
+fn graphs_of_all_lengths_have_the_same_weights() {
+    let model = model();
+    let weights = |sequence| {
+        let lowered = model.graph(&Sizes::new().symbol("batch", 8).symbol("sequence", sequence)).unwrap();
+        lowered.weights.into_iter().collect::<BTreeMap<_, _>>()
+    };
+    let shortest = weights(32);
+    for sequence in [64, 128, 256, 512] {
+        assert!(weights(sequence) == shortest, "{sequence} tokens have weights of their own");
+    }
+}
+
 #[test]
 fn weights_that_lie_elsewhere_must_be_given() {
     let refused = Model::read(MODEL).unwrap_err();

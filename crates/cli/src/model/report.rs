@@ -268,6 +268,7 @@ fn mib(bytes: u64) -> String {
 
 fn time(seconds: f64) -> String {
     match seconds {
+        seconds if seconds < 1e-7 => "less than 0.1 µs".to_owned(),
         seconds if seconds < 1e-3 => format!("{:.1} µs", seconds * 1e6),
         seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
         seconds => format!("{seconds:.1} s"),
