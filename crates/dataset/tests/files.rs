@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use shoal_dataset::{
-    Array, Column, ColumnKind, DatasetError, ElementType, Filter, ImageInput, InOrder, Input, OutputValue, Padding,
-    Recipe, Resize, ResultRow, ResultWriter, Row, RowError, ShardOptions, Shards, Source, Step, TextInput, Tokenizer,
-    Value, search,
+    Array, Column, ColumnKind, DatasetError, ElementType, Filter, ImageInput, InOrder, Input, Layout, OutputValue,
+    Padding, Recipe, Resize, ResultRow, ResultWriter, Row, RowError, ShardOptions, Shards, Source, Step, TextInput,
+    Tokenizer, Value, search,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -162,7 +162,7 @@ fn cut_off_and_garbled_files_never_panic() {
                 fs::write(&path, broken).unwrap();
                 let (read, _) = rows(if image { &below } else { &path });
                 for row in read.iter().flatten().filter(|_| image) {
-                    let _ = pixels(Filter::Bilinear).prepare(row);
+                    let _ = pixels(Filter::Bilinear, Layout::ChannelsFirst).prepare(row);
                 }
             }
         }
