@@ -72,8 +72,7 @@ fn a_map_gives_the_bytes_of_a_run_and_a_bad_row_fails_alone() {
 
     // Nothing to compute is an output too.
     fs::write(&csv, "a,b,c,d\n1,2,x,4\n").unwrap();
-    let columns = ["--columns", "a,b,c,d"];
-    let args = [&[&*fixture("numbers.onnx"), &*path(&csv)][..], &columns].concat();
+    let args = [&*fixture("numbers.onnx"), &*path(&csv), "--columns", "a,b,c,d"];
     here_and_there(&relay, dir.path(), "nothing.jsonl", &args);
 }
 

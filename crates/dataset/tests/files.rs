@@ -198,7 +198,7 @@ fn images_are_resized_as_pil_does_within_one_level() {
             assert_eq!(array.shape(), [3, 20, 20]);
             let last = &pixels(filter, Layout::ChannelsLast).prepare(row).unwrap()["pixels"];
             assert_eq!(last.shape(), [20, 20, 3]);
-            let of = |channel, pixel| array.as_f32().unwrap()[channel * 400 + pixel];
+            let of = |channel: usize, pixel: usize| array.as_f32().unwrap()[channel * 400 + pixel];
             let moved: Vec<f32> = (0..400).flat_map(|pixel| (0..3).map(move |channel| of(channel, pixel))).collect();
             assert_eq!(last.as_f32().unwrap(), moved);
             let (ours, theirs) = (array.as_f32().unwrap(), expected.as_i32().unwrap());
