@@ -1,9 +1,11 @@
 //! What the command line accepts. The comments are the help texts.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{Parser, Subcommand};
 use shoal_wire::ids::JobId;
+
+use crate::rows::{FormatArg, ModelArgs, OutputArgs, RowsArgs, TextArgs};
 
 /// Turns browser tabs into one machine for AI: run a swarm, submit jobs, work, and claim what was earned
 #[derive(Debug, Parser)]
@@ -23,6 +25,13 @@ pub(crate) enum Command {
     /// Submits jobs and looks after them
     #[command(subcommand)]
     Job(JobCommand),
+    /// Runs an ONNX model over many rows on a swarm
+    Map(Box<MapArgs>),
+    /// Shows what a model needs, or runs it here
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Finds the rows of a text whose vectors are nearest to a question's
+    Search(Box<SearchArgs>),
     /// Works for a swarm with this machine
     Work(WorkArgs),
     /// Sets up a chain for rewards
@@ -116,6 +125,89 @@ pub(crate) enum JobCommand {
         #[command(flatten)]
         relay: RelayArgs,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MapArgs {
+    #[command(flatten)]
+    pub(crate) rows: RowsArgs,
+    /// Goes on where a killed command left off; without one, begins
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Name of the job; the model's file and the input's unless given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) relay: RelayArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Shows inputs, outputs, operators, and what one run costs
+    Inspect {
+        /// ONNX model or safetensors file
+        #[arg(value_name = "MODEL")]
+        model: PathBuf,
+        #[command(flatten)]
+        weights: ModelArgs,
+        /// Size of a symbol, as batch=8, or shape of an input, as pixels=1x3x224x224; may be repeated
+        #[arg(long, value_name = "NAME=SIZE", value_delimiter = ',')]
+        size: Vec<SizeArg>,
+    },
+    /// Runs rows through a model on this machine, one row a result
+    Run(Box<RowsArgs>),
+}
+
+/// Size of a symbol, or shape of an input.
+#[derive(Clone, Debug)]
+pub(crate) struct SizeArg {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<u32>,
+}
+
+impl FromStr for SizeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = || format!("{text:?} is no size; write one as batch=8 or pixels=1x3x224x224");
+        let (name, numbers) = text.rsplit_once('=').ok_or_else(refused)?;
+        let shape: Result<Vec<u32>, _> = numbers.split('x').map(str::parse).collect();
+        match shape {
+            Ok(shape) if !name.is_empty() && !shape.contains(&0) => Ok(Self { name: name.to_owned(), shape }),
+            _ => Err(refused()),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SearchArgs {
+    /// Vectors that a model made of the rows of a text: .npy, .jsonl or .parquet
+    #[arg(value_name = "VECTORS")]
+    pub(crate) vectors: PathBuf,
+    /// What is looked for, in words
+    #[arg(value_name = "QUESTION")]
+    pub(crate) question: String,
+    /// The ONNX model that made the vectors
+    #[arg(long, value_name = "MODEL.onnx")]
+    pub(crate) model: PathBuf,
+    /// The text that the vectors were made of, to show what was found
+    #[arg(long, value_name = "INPUT")]
+    pub(crate) input: Option<PathBuf>,
+    /// What the input is read as, instead of what its ending says
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<FormatArg>,
+    /// Plain text has a row a line, not a row a paragraph
+    #[arg(long)]
+    pub(crate) lines: bool,
+    /// Rows to show
+    #[arg(long, short = 'n', value_name = "ROWS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) count: u32,
+    #[command(flatten)]
+    pub(crate) weights: ModelArgs,
+    #[command(flatten)]
+    pub(crate) text: TextArgs,
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]

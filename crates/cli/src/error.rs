@@ -3,12 +3,16 @@
 use std::{path::PathBuf, process::ExitStatus};
 
 use shoal_chain::ChainError;
+use shoal_compute::ComputeError;
+use shoal_dataset::DatasetError;
 use shoal_node::{ConfigError, WorkerError};
+use shoal_onnx::OnnxError;
 use shoal_wire::api::{ApiError, JobState};
 
 use crate::{
     job::{file::JobFileError, state_name},
     link::LinkError,
+    rows::RowsError,
 };
 
 /// Why a command failed.
@@ -25,6 +29,23 @@ pub(crate) enum CliError {
     /// A job file or its data are wrong.
     #[error(transparent)]
     JobFile(#[from] JobFileError),
+    /// A model cannot be read or lowered.
+    #[error("{}: {source}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// Names, shapes and limits.
+        source: Box<OnnxError>,
+    },
+    /// An input cannot be read, or an output be written.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A model, an input and flags do not go together.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// A model does not run on its inputs.
+    #[error("the model does not run: {0}")]
+    Compute(#[from] ComputeError),
     /// A join link or secret is damaged.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -64,7 +85,7 @@ pub(crate) enum CliError {
         /// Its code and words.
         error: ApiError,
     },
-    /// The job ended without a model.
+    /// The job ended without its result.
     #[error("the job ended {}{}", state_name(*.state), failure.as_deref().map(|f| format!(": {f}")).unwrap_or_default())]
     JobEnded {
         /// How.
@@ -110,6 +131,12 @@ impl CliError {
         match self {
             Self::Io { .. } => "file",
             Self::JobFile(error) => error.code(),
+            Self::Model { source, .. } if matches!(**source, OnnxError::Unsupported { .. }) => "model_unsupported",
+            Self::Model { .. } => "model_invalid",
+            Self::Dataset(DatasetError::Io { .. }) => "file",
+            Self::Dataset(_) => "data_invalid",
+            Self::Rows(error) => error.code(),
+            Self::Compute(_) => "data_invalid",
             Self::Link(_) => "link_malformed",
             Self::Argument { .. } => "argument",
             Self::Unreachable { .. } => "relay_unreachable",
@@ -132,11 +159,21 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Io { .. }
+            | Self::Dataset(DatasetError::Io { .. })
             | Self::NoRelayProgram { .. }
             | Self::RelayEnded(_)
             | Self::RelayNotReady { .. }
             | Self::Random(_) => 1,
-            Self::JobFile(_) | Self::Link(_) | Self::Argument { .. } | Self::WorkerConfig(_) => 3,
+            // What the relay gave out is not what its job makes.
+            Self::Rows(RowsError::Output { .. }) => 4,
+            Self::JobFile(_)
+            | Self::Model { .. }
+            | Self::Dataset(_)
+            | Self::Rows(_)
+            | Self::Compute(_)
+            | Self::Link(_)
+            | Self::Argument { .. }
+            | Self::WorkerConfig(_) => 3,
             Self::Unreachable { .. } | Self::UnknownAnswer { .. } | Self::RelayRefused { .. } => 4,
             Self::JobEnded { .. } => 5,
             Self::Worker(_) => 6,

@@ -1,4 +1,4 @@
-//! The `shoal` command: runs a swarm, submits jobs to it, works for it, and deals with rewards.
+//! The `shoal` command: runs a swarm, submits jobs to it, runs models on it, works for it, and deals with rewards.
 //!
 //! People get sentences and progress bars; `--json` gives machines one JSON object a line on standard output. Exit codes:
 //! 0 done, 1 something here failed, 2 misused, 3 an input is wrong, 4 the relay could not be asked or refused, 5 the job
@@ -9,9 +9,13 @@ mod error;
 mod files;
 mod job;
 mod link;
+mod map;
+mod model;
 mod output;
 mod relay_api;
 mod rewards;
+mod rows;
+mod search;
 mod units;
 mod up;
 mod work;
@@ -45,6 +49,9 @@ async fn run(args: Args, output: &Output) -> Result<(), CliError> {
     match args.command {
         Command::Up(up) => up::run(up, output).await,
         Command::Job(command) => job::run(command, output).await,
+        Command::Map(map) => map::run(map, output).await,
+        Command::Model(command) => model::run(command, output).await,
+        Command::Search(search) => search::run(search, output).await,
         Command::Work(work) => work::run(work, output).await,
         Command::Chain(command) => rewards::chain(command, output).await,
         Command::Rewards(command) => rewards::rewards(command, output).await,

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use shoal_wire::{
-    api::{ApiError, BlobCreated, JobCreated, JobStatus, JoinInfo, RewardsInfo},
+    api::{ApiError, BlobCreated, JobCreated, JobStatus, JoinInfo, MapOutput, RewardsInfo},
     ids::{BlobId, JobId},
-    job::JobSpec,
+    job::{JobSpec, MapSpec},
 };
 
 use crate::{args::RelayArgs, error::CliError, files};
@@ -56,8 +56,17 @@ impl RelayApi {
         Ok(created.id)
     }
 
-    /// Submits a job.
+    /// Submits a training job.
     pub(crate) async fn submit(&self, spec: &JobSpec) -> Result<JobId, CliError> {
+        self.submit_document(spec).await
+    }
+
+    /// Submits a map job.
+    pub(crate) async fn submit_map(&self, spec: &MapSpec) -> Result<JobId, CliError> {
+        self.submit_document(spec).await
+    }
+
+    async fn submit_document(&self, spec: &impl Serialize) -> Result<JobId, CliError> {
         let created: JobCreated = self.ask(self.request(Method::POST, "/v1/jobs").json(spec)).await?;
         Ok(created.id)
     }
@@ -79,9 +88,30 @@ impl RelayApi {
 
     /// A job's model, safetensors.
     pub(crate) async fn model(&self, id: &JobId) -> Result<Vec<u8>, CliError> {
-        let path = format!("/v1/jobs/{id}/model");
-        let response = self.send(self.request(Method::GET, &path)).await?;
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(&path, &error))?;
+        self.bytes(&format!("/v1/jobs/{id}/model")).await
+    }
+
+    /// Outputs of a map job that are accepted so far, in the order of the shards.
+    pub(crate) async fn outputs(&self, id: &JobId) -> Result<Vec<MapOutput>, CliError> {
+        self.ask(self.request(Method::GET, &format!("/v1/jobs/{id}/outputs"))).await
+    }
+
+    /// A blob's bytes, which must be those of its name.
+    pub(crate) async fn blob(&self, id: &BlobId) -> Result<Vec<u8>, CliError> {
+        let path = format!("/v1/blobs/{id}");
+        let bytes = self.bytes(&path).await?;
+        match BlobId::of(&bytes) {
+            found if found == *id => Ok(bytes),
+            found => {
+                let reason = format!("{} bytes of blob {found}", bytes.len());
+                Err(CliError::UnknownAnswer { url: self.path(&path), status: 200, reason })
+            }
+        }
+    }
+
+    async fn bytes(&self, path: &str) -> Result<Vec<u8>, CliError> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(path, &error))?;
         Ok(bytes.to_vec())
     }
 

@@ -181,7 +181,7 @@ impl Tensor {
     }
 
     /// Copies the given rows (along the first dimension) into a new tensor.
-    pub(crate) fn gather_rows(&self, rows: impl ExactSizeIterator<Item = usize>) -> Self {
+    pub fn gather_rows(&self, rows: impl ExactSizeIterator<Item = usize>) -> Self {
         let mut shape = self.shape.clone();
         shape[0] = rows.len() as u32;
         let width: usize = self.shape[1..].iter().map(|dim| *dim as usize).product();
@@ -190,7 +190,7 @@ impl Tensor {
     }
 
     /// Tensors of one type one under the other, cut to the given number of rows. None of them is a scalar.
-    pub(crate) fn join_rows(parts: &[&Self], rows: u32) -> Self {
+    pub fn join_rows(parts: &[&Self], rows: u32) -> Self {
         fn join<T: Element>(parts: &[&Tensor], len: usize) -> Data {
             let mut joined = Vec::with_capacity(len);
             for part in parts {

@@ -208,6 +208,12 @@ pub enum Reason {
         /// What the input holds.
         wanted: &'static str,
     },
+    /// NaN or an infinity, of which a model makes more of the same.
+    #[error("input {input} is not finite")]
+    NotFinite {
+        /// Input of the model.
+        input: String,
+    },
     /// Numbers of another shape than the model's input.
     #[error("column {column} has shape {found:?}, the input {expected:?}")]
     Shape {

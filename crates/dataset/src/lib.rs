@@ -25,7 +25,9 @@ pub use array::{Array, ElementType, Elements};
 pub use error::{DatasetError, Reason, RowError};
 pub use npy::NpyError;
 pub use output::{Column, ColumnKind, InOrder, OutputFormat, OutputValue, ResultRow, ResultWriter};
-pub use recipe::{Filter, ImageInput, Input, NumbersInput, Padding, Recipe, Resize, TensorInput, TextInput, Tokenizer};
+pub use recipe::{
+    Filter, ImageInput, Input, Layout, NumbersInput, Padding, Recipe, Resize, TensorInput, TextInput, Tokenizer,
+};
 pub use row::{Row, Value};
 pub use shards::{Shard, ShardOptions, Shards, Step};
 pub use source::{Format, Source, TextRows};

@@ -4,8 +4,6 @@ use crate::{Array, DatasetError};
 
 /// Below this a vector's length counts as zero, as in sentence-transformers and `torch.nn.functional.normalize`.
 const SMALLEST_NORM: f32 = 1e-12;
-/// Below this a mask's sum counts as zero, as in sentence-transformers' mean pooling.
-const SMALLEST_COUNT: f32 = 1e-9;
 
 /// A label and its score.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,32 +12,6 @@ pub struct Ranked {
     pub label: String,
     /// Its score.
     pub score: f32,
-}
-
-/// The mean over the tokens of each row that its mask has as 1: `[rows, tokens, size]` and `[rows, tokens]` give
-/// `[rows, size]` (Reimers and Gurevych 2019, MEAN pooling).
-pub fn mean_pool(hidden: &Array, mask: &Array) -> Result<Array, DatasetError> {
-    let (hidden_shape, mask_shape) = (hidden.shape(), mask.shape());
-    let (Some(states), &[rows, tokens, size]) = (hidden.as_f32(), hidden_shape) else {
-        return Err(shape("the hidden state", hidden, "f32[rows, tokens, size]"));
-    };
-    let Some(mask) = mask.as_i32().filter(|_| mask_shape == [rows, tokens]) else {
-        return Err(shape("the mask", mask, "i32[rows, tokens]"));
-    };
-    let (tokens, size) = (tokens as usize, size as usize);
-    let mut pooled = vec![0.0; rows as usize * size];
-    for row in 0..rows as usize {
-        let sums = &mut pooled[row * size..][..size];
-        let mut count = 0.0;
-        for token in row * tokens..(row + 1) * tokens {
-            if mask[token] != 0 {
-                count += 1.0;
-                sums.iter_mut().zip(&states[token * size..][..size]).for_each(|(sum, state)| *sum += state);
-            }
-        }
-        sums.iter_mut().for_each(|sum| *sum /= f32::max(count, SMALLEST_COUNT));
-    }
-    Ok(rows_of(rows, size, pooled))
 }
 
 /// Every row divided by its Euclidean length; `[rows, size]`.
@@ -89,22 +61,12 @@ mod tests {
     use crate::Elements;
 
     #[test]
-    fn padding_has_no_part_in_the_mean() {
-        let hidden = Elements::F32(vec![1.0, 2.0, 3.0, 4.0, 100.0, 100.0, 5.0, 6.0, 100.0, 100.0, 100.0, 100.0]);
-        let hidden = Array::new(vec![2, 3, 2], hidden).unwrap();
-        let mask = Array::new(vec![2, 3], Elements::I32(vec![1, 1, 0, 1, 0, 0])).unwrap();
-        let pooled = mean_pool(&hidden, &mask).unwrap();
-        assert_eq!(pooled, Array::new(vec![2, 2], Elements::F32(vec![2.0, 3.0, 5.0, 6.0])).unwrap());
-        let message = mean_pool(&pooled, &mask).unwrap_err().to_string();
-        assert_eq!(message, "the hidden state has shape [2, 2], f32[rows, tokens, size] was expected");
-        assert!(mean_pool(&hidden, &Array::new(vec![6], Elements::I32(vec![1; 6])).unwrap()).is_err());
-    }
-
-    #[test]
     fn normalised_vectors_have_length_one_and_zero_stays_zero() {
         let vectors = Array::new(vec![2, 2], Elements::F32(vec![3.0, 4.0, 0.0, 0.0])).unwrap();
         let expected = Array::new(vec![2, 2], Elements::F32(vec![0.6, 0.8, 0.0, 0.0])).unwrap();
         assert_eq!(l2_normalise(&vectors).unwrap(), expected);
+        let message = l2_normalise(&Array::vector(vec![1.0])).unwrap_err().to_string();
+        assert_eq!(message, "the vectors has shape [1], f32[rows, size] was expected");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use shoal_dataset::{
-    Array, Column, ColumnKind, DatasetError, ElementType, Filter, ImageInput, InOrder, Input, OutputValue, Padding,
-    Recipe, Resize, ResultRow, ResultWriter, Row, RowError, ShardOptions, Shards, Source, Step, TextInput, Tokenizer,
-    Value, search,
+    Array, Column, ColumnKind, DatasetError, ElementType, Filter, ImageInput, InOrder, Input, Layout, OutputValue,
+    Padding, Recipe, Resize, ResultRow, ResultWriter, Row, RowError, ShardOptions, Shards, Source, Step, TextInput,
+    Tokenizer, Value, search,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -162,14 +162,14 @@ fn cut_off_and_garbled_files_never_panic() {
                 fs::write(&path, broken).unwrap();
                 let (read, _) = rows(if image { &below } else { &path });
                 for row in read.iter().flatten().filter(|_| image) {
-                    let _ = pixels(Filter::Bilinear).prepare(row);
+                    let _ = pixels(Filter::Bilinear, Layout::ChannelsFirst).prepare(row);
                 }
             }
         }
     }
 }
 
-fn pixels(filter: Filter) -> Recipe {
+fn pixels(filter: Filter, layout: Layout) -> Recipe {
     let input = ImageInput {
         input: "pixels".to_owned(),
         column: "image".to_owned(),
@@ -180,6 +180,7 @@ fn pixels(filter: Filter) -> Recipe {
         scale: 1.0,
         mean: [0.0; 3],
         std: [1.0; 3],
+        layout,
     };
     Recipe::new(vec![Input::Image(input)]).expect("a recipe")
 }
@@ -193,8 +194,13 @@ fn images_are_resized_as_pil_does_within_one_level() {
         let expected = good(&fixture(name));
         let Some(Value::Numbers(expected)) = expected[0].get("data") else { panic!("{expected:?}") };
         for row in [&rows[0], &rows[2]] {
-            let array = &pixels(filter).prepare(row).unwrap()["pixels"];
+            let array = &pixels(filter, Layout::ChannelsFirst).prepare(row).unwrap()["pixels"];
             assert_eq!(array.shape(), [3, 20, 20]);
+            let last = &pixels(filter, Layout::ChannelsLast).prepare(row).unwrap()["pixels"];
+            assert_eq!(last.shape(), [20, 20, 3]);
+            let of = |channel: usize, pixel: usize| array.as_f32().unwrap()[channel * 400 + pixel];
+            let moved: Vec<f32> = (0..400).flat_map(|pixel| (0..3).map(move |channel| of(channel, pixel))).collect();
+            assert_eq!(last.as_f32().unwrap(), moved);
             let (ours, theirs) = (array.as_f32().unwrap(), expected.as_i32().unwrap());
             let worst = ours.iter().zip(theirs).map(|(ours, &theirs)| (ours - theirs as f32).abs()).fold(0.0, f32::max);
             assert!(worst <= 1.0, "{name}: {worst}");

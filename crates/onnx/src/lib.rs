@@ -2,7 +2,7 @@
 //!
 //! A model has symbols where a graph has sizes: [`Model::read`] checks a file, [`Model::graph`] lowers it for given
 //! [`Sizes`], evaluating everything that depends on shapes and constants, until only the closed set of operations is
-//! left. [`export`] writes a graph as a model that others read. No I/O here: bytes in, values out.
+//! left. [`Summary::read`] says what is in a file, also in one that is refused. [`export`] writes a graph as a model that others read. No I/O here: bytes in, values out.
 
 mod element;
 mod error;
@@ -12,6 +12,7 @@ mod lower;
 mod model;
 mod scan;
 mod sizes;
+mod summary;
 mod tensor;
 mod weights;
 
@@ -27,5 +28,6 @@ pub use export::export;
 pub use lower::{Lowered, Note};
 pub use model::{Dimension, Model, Port};
 pub use sizes::Sizes;
+pub use summary::{Summary, UsedOp};
 pub use tensor::{Data, Stored, Tensor, Weight};
 pub use weights::{read_safetensors, write_safetensors};

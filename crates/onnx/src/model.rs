@@ -235,7 +235,7 @@ fn find_external(tensor: &TensorProto, external: &BTreeMap<String, Bytes>) -> Re
     }
 }
 
-fn port(info: &ValueInfoProto) -> Port {
+pub(crate) fn port(info: &ValueInfoProto) -> Port {
     let name = info.name().to_owned();
     let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|own| own.value.as_ref()) else {
         return Port { name, element: None, shape: None };

@@ -51,9 +51,9 @@ fn an_input_that_decides_shapes_is_asked_for_and_then_used() {
 
 #[test]
 fn missing_and_wrong_sizes_are_named() {
-    let weights = fs::read(common::cached("minilm-l6-v2/model.safetensors")).unwrap();
+    let weights = fs::read(common::cached("all-minilm-l6-v2/model.safetensors")).unwrap();
     let files = BTreeMap::from([("model.safetensors".into(), weights.into())]);
-    let model = Model::read_with(include_bytes!("minilm/model.onnx").as_slice(), &files).unwrap();
+    let model = Model::read_with(include_bytes!("../../../examples/embed/minilm.onnx").as_slice(), &files).unwrap();
     let said = |sizes: &Sizes| model.graph(sizes).unwrap_err().to_string();
     let batch = Sizes::new().symbol("batch", 1);
     assert_eq!(said(&batch), "dimension 1 of input \"input_ids\" (\"sequence\") has no size");

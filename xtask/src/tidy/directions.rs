@@ -31,6 +31,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "shoal-graph",
             "shoal-compute",
             "shoal-dataset",
+            "shoal-onnx",
             "shoal-chain",
             "shoal-wire",
             "shoal-transport",

@@ -2,7 +2,7 @@
 
 mod data;
 pub(crate) mod file;
-mod watch;
+pub(crate) mod watch;
 
 use std::path::Path;
 

@@ -12,10 +12,10 @@ use super::state_name;
 use crate::{error::CliError, output::Output, relay_api::RelayApi};
 
 /// How often the relay is asked: as fast as people read.
-const INTERVAL: Duration = Duration::from_millis(500);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a relay may be away before watching it is given up: a restart takes seconds.
-const MAX_ABSENCE: Duration = Duration::from_secs(60);
+pub(crate) const MAX_ABSENCE: Duration = Duration::from_secs(60);
 
 /// Shows progress until the job ends. A job that ends without a model is an error.
 pub(super) async fn watch(relay: &RelayApi, id: &JobId, output: &Output) -> Result<(), CliError> {

@@ -14,7 +14,7 @@ use super::{column, refused, wrong_kind};
 use crate::limits::{MAX_IMAGE_FILE_BYTES, MAX_IMAGE_PIXELS};
 use crate::{Array, DatasetError, Elements, Reason, Row, Value};
 
-/// A column of images as `f32[3, height, width]`, red first: `(level × scale − mean) / std`.
+/// A column of images as `f32[3, height, width]` or `f32[height, width, 3]`, red first: `(level × scale − mean) / std`.
 #[derive(Clone, Debug)]
 pub struct ImageInput {
     /// Input of the model.
@@ -35,6 +35,18 @@ pub struct ImageInput {
     pub mean: [f32; 3],
     /// Divided by, by channel.
     pub std: [f32; 3],
+    /// Where the channels are.
+    pub layout: Layout,
+}
+
+/// Order of an image's dimensions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Channels, height, width, as PyTorch's models take.
+    #[default]
+    ChannelsFirst,
+    /// Height, width, channels, as TensorFlow's models take.
+    ChannelsLast,
 }
 
 /// The size that an image is resized to.
@@ -126,18 +138,24 @@ impl ImageInput {
         let (width, height) = self.crop.unwrap_or(image.dimensions());
         let left = middle(image.width(), width);
         let top = middle(image.height(), height);
-        let mut data = Vec::with_capacity(3 * width as usize * height as usize);
-        for channel in 0..3 {
-            for y in 0..i64::from(height) {
-                for x in 0..i64::from(width) {
-                    let inside = u32::try_from(x + left).ok().zip(u32::try_from(y + top).ok());
-                    let pixel = inside.and_then(|(x, y)| image.get_pixel_checked(x, y));
-                    let level = pixel.map_or(0, |pixel| pixel.0[channel]);
-                    data.push((f32::from(level) * self.scale - self.mean[channel]) / self.std[channel]);
-                }
+        let level = |channel: usize, y: u32, x: u32| {
+            let inside = u32::try_from(i64::from(x) + left).ok().zip(u32::try_from(i64::from(y) + top).ok());
+            let pixel = inside.and_then(|(x, y)| image.get_pixel_checked(x, y));
+            let level = pixel.map_or(0, |pixel| pixel.0[channel]);
+            (f32::from(level) * self.scale - self.mean[channel]) / self.std[channel]
+        };
+        let pixels = move || (0..height).flat_map(move |y| (0..width).map(move |x| (y, x)));
+        let (shape, data) = match self.layout {
+            Layout::ChannelsFirst => {
+                let planes = (0..3).flat_map(|channel| pixels().map(move |(y, x)| (channel, y, x)));
+                ([3, height, width], planes.map(|(channel, y, x)| level(channel, y, x)).collect())
             }
-        }
-        Array::new(vec![3, height, width], Elements::F32(data)).expect("three channels of width times height")
+            Layout::ChannelsLast => {
+                let all = pixels().flat_map(|(y, x)| (0..3).map(move |channel| (channel, y, x)));
+                ([height, width, 3], all.map(|(channel, y, x)| level(channel, y, x)).collect())
+            }
+        };
+        Array::new(shape.to_vec(), Elements::F32(data)).expect("three channels of width times height")
     }
 
     fn bounded(&self, what: &'static str, got: u64, limit: u64) -> Result<(), Reason> {

@@ -6,7 +6,7 @@ mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use image::{Filter, ImageInput, Resize};
+pub use image::{Filter, ImageInput, Layout, Resize};
 pub use numbers::{NumbersInput, TensorInput};
 pub use text::{Padding, TextInput, Tokenizer};
 
@@ -87,7 +87,11 @@ impl Recipe {
                 Input::Tensor(tensor) => drop(arrays.insert(tensor.input.clone(), tensor.prepare(row)?)),
             }
         }
-        Ok(arrays)
+        let is_finite = |array: &Array| array.as_f32().is_none_or(|data| data.iter().all(|number| number.is_finite()));
+        match arrays.iter().find(|(_, array)| !is_finite(array)) {
+            Some((input, _)) => Err(Reason::NotFinite { input: input.clone() }),
+            None => Ok(arrays),
+        }
     }
 }
 

