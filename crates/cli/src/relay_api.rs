@@ -18,6 +18,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// One request: the largest blob over a slow uplink.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// Outputs of a map job in one answer: as many as a relay gives.
+pub(crate) const OUTPUTS_PER_PAGE: usize = 4096;
+
 /// A relay.
 #[derive(Debug)]
 pub(crate) struct RelayApi {
@@ -91,9 +94,11 @@ impl RelayApi {
         self.bytes(&format!("/v1/jobs/{id}/model")).await
     }
 
-    /// Outputs of a map job that are accepted so far, in the order of the shards.
-    pub(crate) async fn outputs(&self, id: &JobId) -> Result<Vec<MapOutput>, CliError> {
-        self.ask(self.request(Method::GET, &format!("/v1/jobs/{id}/outputs"))).await
+    /// Outputs of a map job that are accepted so far, in the order of the shards from one on: at most
+    /// [`OUTPUTS_PER_PAGE`], fewer if there are no more.
+    pub(crate) async fn outputs(&self, id: &JobId, from: u32) -> Result<Vec<MapOutput>, CliError> {
+        let path = format!("/v1/jobs/{id}/outputs?from={from}&limit={OUTPUTS_PER_PAGE}");
+        self.ask(self.request(Method::GET, &path)).await
     }
 
     /// A blob's bytes, which must be those of its name.

@@ -118,9 +118,9 @@ fn a_file_that_is_not_text_or_not_there_is_an_error() {
     let path = dir.path().join("job.toml");
     fs::write(&path, [0xff, 0xfe, 0, 1]).unwrap();
     assert_eq!(fails(&["job", "submit", path.to_str().unwrap()]).code, 3);
-    fs::write(&path, vec![b'#'; 2 * 1024 * 1024]).unwrap();
+    fs::write(&path, vec![b'#'; 9 * 1024 * 1024]).unwrap();
     let failed = fails(&["job", "submit", path.to_str().unwrap()]);
-    assert!(failed.stderr.contains("2097152 bytes, at most 1048576"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("9437184 bytes, at most 8388608"), "{}", failed.stderr);
     let failed = fails(&["job", "submit", "/nowhere/job.toml"]);
     assert!(failed.stderr.contains("/nowhere/job.toml"), "{}", failed.stderr);
 }

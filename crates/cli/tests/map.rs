@@ -80,7 +80,7 @@ fn a_map_gives_the_bytes_of_a_run_and_a_bad_row_fails_alone() {
 fn a_command_that_is_killed_goes_on_where_it_was() {
     let dir = tempfile::tempdir().unwrap();
     // Short texts first; the long ones are for the second worker.
-    let text = |row: usize| "the cat sat on a mat ".repeat(if (40..60).contains(&row) { 7 } else { 1 + row % 3 });
+    let text = |row: usize| "the cat sat on a mat ".repeat(if (40..60).contains(&row) { 7 } else { 1 + row % 2 });
     let input = texts(dir.path(), (0..70).map(text));
     let (model, tokenizer) = (fixture("text.onnx"), dataset_fixture("tokenizer.json"));
     let recipe = [&*model, &*input, "--tokenizer", &*tokenizer, "--rows-per-unit", "8", "--normalise"];

@@ -354,7 +354,7 @@ fn bad_plans_are_refused_by_name() {
         other => panic!("not refused: {other:?}"),
     };
     assert!(matches!(refused(plan(0), vec![]), PlanError::UnitCount { units: 0, .. }));
-    assert!(matches!(refused(plan(10_001), vec![]), PlanError::UnitCount { .. }));
+    assert!(matches!(refused(plan(65_537), vec![]), PlanError::UnitCount { .. }));
     assert!(matches!(refused(RoundPlan { replicas: 0, ..plan(1) }, vec![]), PlanError::Replicas { .. }));
     assert!(matches!(refused(RoundPlan { replicas: 8, ..plan(1) }, vec![]), PlanError::Replicas { .. }));
     assert!(matches!(refused(RoundPlan { lease_duration_ms: 9, ..plan(1) }, vec![]), PlanError::LeaseDuration { .. }));

@@ -12,7 +12,7 @@ use rand_chacha::{
 };
 use shoal_onnx::{Data, Model, OnnxError, Sizes, Stored, Tensor, read_safetensors};
 
-const MINILM: &[u8] = include_bytes!("minilm/model.onnx");
+const MINILM: &[u8] = include_bytes!("../../../examples/embed/minilm.onnx");
 
 /// Everything that is done with a file.
 fn try_all(bytes: &[u8]) -> Result<(), OnnxError> {

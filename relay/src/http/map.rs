@@ -66,7 +66,7 @@ async fn check_shards(blobs: &BlobStore, spec: &Arc<MapSpec>, graphs: &Arc<[MapG
                 if let Err(failure) = check_shard(&blobs, &graphs, index, shard) {
                     // The others end with the shards that they took, so that the first of all is found.
                     next.store(MAX_SHARDS, Ordering::Relaxed);
-                    return Err((index, failure));
+                    return Err(Box::new((index, failure)));
                 }
             }
         })
@@ -75,8 +75,8 @@ async fn check_shards(blobs: &BlobStore, spec: &Arc<MapSpec>, graphs: &Arc<[MapG
     for checker in checkers.collect::<Vec<_>>() {
         failures.extend(checker.await.expect("checking shards does not panic").err());
     }
-    match failures.into_iter().min_by_key(|(index, _)| *index) {
-        Some((_, failure)) => Err(failure),
+    match failures.into_iter().min_by_key(|failed| failed.0) {
+        Some(failed) => Err(failed.1),
         None => Ok(()),
     }
 }

@@ -103,10 +103,10 @@ enum Work {
     /// `cpu` is for [`UnitRun::step_on_cpu`].
     Training {
         graph: Graph,
-        cpu: CpuBackend,
+        cpu: Box<CpuBackend>,
         training: Training,
     },
-    Map(MapRun),
+    Map(Box<MapRun>),
 }
 
 impl UnitRun {
@@ -137,10 +137,10 @@ impl UnitRun {
             Program::Gradient(gradient) => (1, gradient.batch),
         };
         let work = match &unit.program {
-            Program::Map(program) => Work::Map(MapRun::new(program, graph, parameters, data)?),
+            Program::Map(program) => Work::Map(Box::new(MapRun::new(program, graph, parameters, data)?)),
             Program::LocalTraining(_) | Program::Gradient(_) => {
                 let training = Training::new(unit, &graph, batch, parameters, data)?;
-                Work::Training { graph, cpu: CpuBackend::new(), training }
+                Work::Training { graph, cpu: Box::default(), training }
             }
         };
         Ok(Self { exact: unit.class == Class::Exact, work, steps, done: 0 })

@@ -82,6 +82,10 @@ fn columns(port: &Port, args: &RowsArgs, probe: &Probe) -> Result<(Input, Vec<u3
         None => return Err(probe.no_column(port).into()),
     };
     let expected = shape.iter().map(|dim| *dim as usize).product();
+    // Nobody asked for these columns, and a picture's worth of them was not to be expected.
+    if columns.len() != expected && args.columns.is_empty() && shape.len() > 1 {
+        return Err(probe.no_column(port).into());
+    }
     if columns.len() != expected {
         return Err(RowsError::Values { flag: "--columns", got: columns.len(), expected }.into());
     }

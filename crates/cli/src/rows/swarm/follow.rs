@@ -15,7 +15,7 @@ use crate::{
     error::CliError,
     job::watch::{INTERVAL, MAX_ABSENCE},
     output::Output,
-    relay_api::RelayApi,
+    relay_api::{OUTPUTS_PER_PAGE, RelayApi},
 };
 
 /// Outputs that begin further behind the first missing row are fetched later. With the rows of a window, which an output may
@@ -102,10 +102,18 @@ impl Follow<'_> {
         let status = self.relay.job(&self.state.job).await?;
         let before = self.writer.next_row();
         self.take_failed()?;
-        for output in self.relay.outputs(&self.state.job).await? {
-            if self.is_wanted(&output)? {
-                self.take(&output).await?;
-                self.take_failed()?;
+        let mut from = (0..).find(|shard| !self.taken.contains(shard)).unwrap_or(0);
+        loop {
+            let page = self.relay.outputs(&self.state.job, from).await?;
+            for output in &page {
+                if self.is_wanted(output)? {
+                    self.take(output).await?;
+                    self.take_failed()?;
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == OUTPUTS_PER_PAGE => from = last.shard + 1,
+                _ => break,
             }
         }
         let written = self.writer.next_row();
