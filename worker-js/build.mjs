@@ -1,6 +1,6 @@
 /**
- * Bundles the package: the entry with its lazy half, and a worker script for each build of the core with its bindings.
- * The modules themselves are copied beside them, where the bindings look for them.
+ * Bundles the package: the entry with its lazy half, and the worker script with the bindings of the compiled core. The
+ * module itself is copied beside them, where the bindings look for it.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
@@ -13,16 +13,12 @@ const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
 /** Another build of the core, for tests. */
 const wasm = resolve(here, process.env['SHOAL_WASM_DIR'] ?? 'wasm');
-/** Worker scripts with their bindings: for every engine, and for those with relaxed SIMD. */
-const WORKERS = { worker: 'shoal_wasm', 'worker-relaxed': 'shoal_wasm_relaxed' };
+const module = 'shoal_wasm_bg.wasm';
 
-const moduleOf = (bindings) => `${bindings}_bg.wasm`;
-for (const bindings of Object.values(WORKERS)) {
-  await stat(join(wasm, moduleOf(bindings))).catch(() => {
-    console.error(`${join(wasm, moduleOf(bindings))} is missing: run \`cargo xtask web\``);
-    process.exit(1);
-  });
-}
+await stat(join(wasm, module)).catch(() => {
+  console.error(`${join(wasm, module)} is missing: run \`cargo xtask web\``);
+  process.exit(1);
+});
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 
@@ -44,14 +40,12 @@ await build({
   // Beside the entry, because the lazy half names the worker script relative to itself.
   chunkNames: '[name]-[hash]',
 });
-for (const [out, bindings] of Object.entries(WORKERS)) {
-  await build({
-    ...common,
-    entryPoints: [{ in: 'src/internal/worker.ts', out }],
-    alias: { '#wasm': join(wasm, `${bindings}.js`) },
-  });
-  await copyFile(join(wasm, moduleOf(bindings)), join(dist, moduleOf(bindings)));
-}
+await build({
+  ...common,
+  entryPoints: [{ in: 'src/internal/worker.ts', out: 'worker' }],
+  alias: { '#wasm': join(wasm, 'shoal_wasm.js') },
+});
+await copyFile(join(wasm, module), join(dist, module));
 
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 const types = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: here, stdio: 'inherit' });

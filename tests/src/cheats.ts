@@ -85,21 +85,18 @@ async function buildSite(): Promise<string> {
   rmSync(folder, { recursive: true, force: true });
   cpSync(WEB_DIST, folder, { recursive: true });
   const assets = join(folder, 'assets');
-  // One for each build of the core, of which the page picks.
-  const scripts = readdirSync(assets).filter((name) => /^worker-.*\.js$/.test(name));
-  if (scripts.length === 0) throw new Error(`the page in ${WEB_DIST} has no worker script`);
-  for (const script of scripts) {
-    await build({
-      bundle: true,
-      format: 'esm',
-      target: 'es2023',
-      outfile: join(assets, script),
-      allowOverwrite: true,
-      logLevel: 'warning',
-      entryPoints: [join(ROOT, 'worker-js/src/internal/worker.ts')],
-      alias: { '#wasm': join(wasm, 'shoal_wasm.js') },
-    });
-  }
+  const script = readdirSync(assets).find((name) => /^worker-.*\.js$/.test(name));
+  if (script === undefined) throw new Error(`the page in ${WEB_DIST} has no worker script`);
+  await build({
+    bundle: true,
+    format: 'esm',
+    target: 'es2023',
+    outfile: join(assets, script),
+    allowOverwrite: true,
+    logLevel: 'warning',
+    entryPoints: [join(ROOT, 'worker-js/src/internal/worker.ts')],
+    alias: { '#wasm': join(wasm, 'shoal_wasm.js') },
+  });
   // Where the bindings look for it: beside the script that holds them.
   copyFileSync(join(wasm, 'shoal_wasm_bg.wasm'), join(assets, 'shoal_wasm_bg.wasm'));
   return folder;

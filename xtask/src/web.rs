@@ -1,5 +1,4 @@
-//! The browser side: the crate `shoal-wasm` as two modules, one for engines with relaxed SIMD and one for all, their
-//! bindings in `worker-js/wasm`, the npm package and the page.
+//! The browser side: the crate `shoal-wasm` as a module, its bindings in `worker-js/wasm`, the npm package and the page.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,7 +9,7 @@ use anyhow::{Context, Result};
 use lexopt::prelude::*;
 
 use crate::runner::{Runner, Terminal};
-use crate::setup::{self, Simd, WebTools};
+use crate::setup::{self, WebTools};
 use crate::workspace::Workspace;
 use crate::{exec, inspect, lock};
 
@@ -42,8 +41,8 @@ pub(crate) struct Build {
     pub(crate) release: bool,
     /// Cargo features of `shoal-wasm`.
     pub(crate) features: Option<String>,
-    /// Folder of the bindings, relative to the root. What goes elsewhere than into the npm package is a variant for a test:
-    /// one module that every engine runs, and nothing else is built.
+    /// Folder of the bindings, relative to the root. A module that goes elsewhere than into the npm package is a variant
+    /// for a test, and only it is built.
     pub(crate) out: PathBuf,
 }
 
@@ -72,13 +71,11 @@ pub(crate) fn command(workspace: &Workspace, args: Vec<OsString>) -> Result<Exit
 
 /// The module, then every npm package that exists and takes it.
 pub(crate) fn all(workspace: &Workspace, tools: &WebTools, build: &Build, runner: &mut dyn Runner) -> Result<()> {
-    let module = bindings(workspace, tools, build, Simd::Simd128, runner)?;
+    let module = bindings(workspace, tools, build, runner)?;
     print_size(workspace, &module)?;
     if build.out != Path::new(PACKAGED) {
         return Ok(());
     }
-    let module = bindings(workspace, tools, build, Simd::Relaxed, runner)?;
-    print_size(workspace, &module)?;
     for package in PACKAGES {
         npm(workspace, package, "build", runner)?;
     }
@@ -103,27 +100,16 @@ fn npm(workspace: &Workspace, package: &str, script: &str, runner: &mut dyn Runn
 }
 
 /// Compiles and binds; returns the bound module.
-fn bindings(
-    workspace: &Workspace,
-    tools: &WebTools,
-    build: &Build,
-    simd: Simd,
-    runner: &mut dyn Runner,
-) -> Result<PathBuf> {
+fn bindings(workspace: &Workspace, tools: &WebTools, build: &Build, runner: &mut dyn Runner) -> Result<PathBuf> {
     let profile = if build.release { RELEASE_PROFILE } else { "dev" };
-    let wasm = tools.wasm.with(simd);
-    let mut cargo = wasm.cargo(workspace, "build");
+    let mut cargo = tools.wasm.cargo(workspace, "build");
     cargo.args(["-p", CRATE, "--lib", "--profile", profile]);
     if let Some(features) = &build.features {
         cargo.args(["--features", features]);
     }
     runner.run(&mut cargo)?;
-    let compiled = wasm.output(workspace, profile).join(MODULE).with_extension("wasm");
-    let name = match simd {
-        Simd::Simd128 => MODULE.to_owned(),
-        Simd::Relaxed => format!("{MODULE}_relaxed"),
-    };
-    let out = workspace.root.join(&build.out).join(name);
+    let compiled = tools.wasm.output(workspace, profile).join(MODULE).with_extension("wasm");
+    let out = workspace.root.join(&build.out).join(MODULE);
     bind(workspace, tools, &compiled, &out, build.release, runner).with_context(|| format!("is {CRATE} a cdylib?"))
 }
 

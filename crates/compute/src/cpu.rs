@@ -9,6 +9,10 @@ use crate::{
     tensor::Tensors,
 };
 
+/// With relaxed SIMD the compiler may choose instructions whose results differ between machines for any code (minima and maxima),
+/// so a module that is built for it is for tolerant work alone.
+const IS_EXACT: bool = !cfg!(target_feature = "relaxed-simd");
+
 /// The CPU. It keeps the plan and the memory of the graph that it ran last.
 #[derive(Debug, Default)]
 pub struct CpuBackend {
@@ -21,7 +25,7 @@ impl Backend for CpuBackend {
         let adapter = if cfg!(target_arch = "wasm32") { "wasm simd128" } else { std::env::consts::ARCH };
         BackendInfo {
             kind: BackendKind::Cpu,
-            is_exact: !self.tolerant,
+            is_exact: !self.tolerant && IS_EXACT,
             adapter: adapter.to_owned(),
             is_fallback: false,
             dispatches: 0,

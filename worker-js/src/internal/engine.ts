@@ -20,7 +20,6 @@ import { nodeSeed } from './identity.ts';
 import { joinSecretBytes } from './join-link.ts';
 import { LastTransport, connectionKind, isTabTransport, type TabTransport } from './last-transport.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
-import { hasRelaxedSimd } from './relaxed-simd.ts';
 import { askRelay, tabAbilities, tabAddresses } from './relay.ts';
 
 import { nextState, progressOf, unitEvent } from './session.ts';
@@ -90,13 +89,6 @@ export async function startEngine(options: VolunteerOptions, host: EngineHost): 
   return new TabEngine(config, options, host, last, abilities.hasWebRtc);
 }
 
-/** Bundlers find the scripts by these very expressions. */
-function startWorker(): Worker {
-  return hasRelaxedSimd()
-    ? new Worker(new URL('./worker-relaxed.js', import.meta.url), { type: 'module', name: 'shoal' })
-    : new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'shoal' });
-}
-
 class TabEngine implements Engine {
   readonly #host: EngineHost;
   readonly #worker: Worker;
@@ -125,7 +117,7 @@ class TabEngine implements Engine {
     this.#ended = new Promise((resolve) => {
       this.#markEnded = resolve;
     });
-    this.#worker = startWorker();
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'shoal' });
     this.#watch = new ConnectionWatch(() => this.#post({ type: 'connection' }));
     this.#worker.onmessage = (message: MessageEvent<FromWorker>) => this.#receive(message.data);
     this.#worker.onerror = (event) => {

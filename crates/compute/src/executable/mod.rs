@@ -68,7 +68,7 @@ impl Executable {
     }
 
     /// With kernels at one level of this machine.
-    #[cfg(test)]
+    #[cfg(all(test, not(target_arch = "wasm32")))]
     pub(crate) fn at(graph: Graph, level: crate::kernels::gemm::lanes::Level) -> Self {
         Self::with(graph, Scratch::at(level))
     }

@@ -100,13 +100,16 @@ pub struct UnitRun {
 /// What differs between programs: what a step takes, and what becomes of what it makes.
 #[derive(Debug)]
 enum Work {
-    /// `cpu` is for [`UnitRun::step_on_cpu`].
-    Training {
-        graph: Graph,
-        cpu: Box<CpuBackend>,
-        training: Training,
-    },
+    Training(Box<TrainingRun>),
     Map(Box<MapRun>),
+}
+
+#[derive(Debug)]
+struct TrainingRun {
+    graph: Graph,
+    /// For [`UnitRun::step_on_cpu`].
+    cpu: CpuBackend,
+    training: Training,
 }
 
 impl UnitRun {
@@ -140,7 +143,7 @@ impl UnitRun {
             Program::Map(program) => Work::Map(Box::new(MapRun::new(program, graph, parameters, data)?)),
             Program::LocalTraining(_) | Program::Gradient(_) => {
                 let training = Training::new(unit, &graph, batch, parameters, data)?;
-                Work::Training { graph, cpu: Box::default(), training }
+                Work::Training(Box::new(TrainingRun { graph, cpu: CpuBackend::new(), training }))
             }
         };
         Ok(Self { exact: unit.class == Class::Exact, work, steps, done: 0 })
@@ -176,9 +179,9 @@ impl UnitRun {
         }
         self.assert_not_done();
         match &mut self.work {
-            Work::Training { graph, training, .. } => {
-                let made = backend.run(graph, training.next_inputs(self.done)).await?;
-                training.accept(made);
+            Work::Training(run) => {
+                let made = backend.run(&run.graph, run.training.next_inputs(self.done)).await?;
+                run.training.accept(made);
             }
             Work::Map(map) => map.step()?,
         }
@@ -196,9 +199,9 @@ impl UnitRun {
     pub fn step_on_cpu(&mut self) -> Result<(), ComputeError> {
         self.assert_not_done();
         match &mut self.work {
-            Work::Training { graph, cpu, training } => {
-                let made = cpu.run_now(graph, training.next_inputs(self.done))?;
-                training.accept(made);
+            Work::Training(run) => {
+                let made = run.cpu.run_now(&run.graph, run.training.next_inputs(self.done))?;
+                run.training.accept(made);
             }
             Work::Map(map) => map.step()?,
         }
@@ -217,8 +220,8 @@ impl UnitRun {
     pub fn finish(self) -> Result<Vec<u8>, ComputeError> {
         assert!(self.is_done(), "{} of {} steps are taken", self.done, self.steps);
         let outputs = match self.work {
-            Work::Training { training, .. } => {
-                let outputs = training.outputs();
+            Work::Training(run) => {
+                let outputs = run.training.outputs();
                 outputs.check_finite()?;
                 outputs
             }
