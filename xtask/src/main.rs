@@ -46,7 +46,7 @@ cargo xtask <command>
   soak [--quick] [--seed N] [--json F] [--only PART]
                             many peers at one relay, half of them rude: what is left behind, and what they cost
   scale [--quick] [--json F]
-                            how training scales with workers behind home lines, and at which model size it stops to
+                            how training scales with workers behind home lines, and at which model sizes it pays
 
 environment
   SHOAL_CACHE               where tools and builds are kept (else XDG_CACHE_HOME/shoal, else ~/.cache/shoal)

@@ -19,15 +19,15 @@ export class HomeLines implements Disposable {
   static async open(relay: Relay, count: number): Promise<HomeLines> {
     const program = process.env['SHOAL_ACCESS_LINES'];
     if (program === undefined) throw new Error('SHOAL_ACCESS_LINES is not set: run `cargo xtask scale`');
-    const target = relay.join.addresses.map((address) => /^\/ip4\/([\d.]+)\/tcp\/(\d+)\/p2p\//.exec(address)).find((found) => found !== null);
+    const target = relay.join.addresses.map((address) => /^\/ip4\/([\d.]+)\/tcp\/(\d+)\/p2p\/(\w+)$/.exec(address)).find((found) => found !== null);
     if (target === undefined) throw new Error('the relay announces no TCP address');
-    const [host = '', port = ''] = target.slice(1);
+    const [host = '', port = '', peer = ''] = target.slice(1);
     const args = [`${host}:${port}`, ...[count, ROUND_TRIP_MS, DOWN_BITS_PER_SECOND, UP_BITS_PER_SECOND].map(String)];
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const addresses: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
       const [host = '', port = ''] = line.split(':');
-      addresses.push(`/ip4/${host}/tcp/${port}/p2p/${relay.join.relay}`);
+      addresses.push(`/ip4/${host}/tcp/${port}/p2p/${peer}`);
       if (addresses.length === count) return new HomeLines(child, addresses);
     }
     throw new Error(`${program} ended after ${String(addresses.length)} of ${String(count)} lines`);

@@ -32,17 +32,25 @@ function gain(runs: readonly Run[], run: Run): number {
   return alone(runs, run, 'none') / run.seconds;
 }
 
+/** A size of parameters on whose one side a swarm pays off. */
+export interface BreakEven {
+  readonly bytes: number;
+  readonly paysOff: 'above' | 'below';
+}
+
 /**
- * Bytes of parameters at which so many workers behind home lines are as fast as one without a line: between the last model
- * that gains and the first that does not, where the logarithm of the gain crosses zero over that of the size.
+ * Where so many workers behind home lines are as fast as one without a line: between two models next to each other of which
+ * one gains and the other does not, at the zero of the logarithm of the gain over that of the size.
  */
-export function breakEven(runs: readonly Run[], workers: number): number | null {
+export function breakEven(runs: readonly Run[], workers: number): BreakEven | null {
   const found = runs.filter((run) => run.line === 'home' && run.workers === workers).sort((a, b) => a.bytes - b.bytes);
-  for (const [index, high] of found.entries()) {
-    const low = found[index - 1];
-    if (low === undefined) continue;
-    const [above, below] = [Math.log(gain(runs, low)), Math.log(gain(runs, high))];
-    if (above >= 0 && below < 0) return low.bytes * (high.bytes / low.bytes) ** (above / (above - below));
+  for (const [index, large] of found.entries()) {
+    const small = found[index - 1];
+    if (small === undefined) continue;
+    const [first, second] = [Math.log(gain(runs, small)), Math.log(gain(runs, large))];
+    if (first * second > 0) continue;
+    const bytes = small.bytes * (large.bytes / small.bytes) ** (first / (first - second));
+    return { bytes, paysOff: second > first ? 'above' : 'below' };
   }
   return null;
 }
@@ -57,10 +65,12 @@ export function print(runs: readonly Run[]): void {
   }
 }
 
-export function rows(runs: readonly Run[], limit: number | null): readonly Row[] {
+export function rows(runs: readonly Run[], limit: BreakEven | null): readonly Row[] {
   const measured = runs.map((run): Row => {
     const subject = `${String(run.workers)} workers, line ${run.line}`;
     return { name: `round of ${run.model}`, subject, value: run.seconds, unit: 's', ratio: gain(runs, run), peer: 'one worker without a line' };
   });
-  return [...measured, { name: 'break-even', subject: 'four workers behind home lines', value: limit ?? Number.NaN, unit: 'B', ratio: null, peer: null }];
+  if (limit === null) return measured;
+  const subject = `four workers behind home lines pay off ${limit.paysOff}`;
+  return [...measured, { name: 'break-even', subject, value: limit.bytes, unit: 'B', ratio: null, peer: null }];
 }

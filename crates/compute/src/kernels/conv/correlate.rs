@@ -178,10 +178,13 @@ impl Block<'_> {
         let mut slots = [unused; N];
         let (mut x, mut line, mut c) = (0, self.planes, out);
         let vectors = height * width.div_ceil(V::COUNT);
+        let overlaps = !self.continued && width >= V::COUNT;
         // Slots after the last position store nothing.
         for i in 0..vectors.next_multiple_of(N) {
             slots[i % N] = if i < vectors {
-                Slot { b: line[x..].as_ptr(), c: c.wrapping_add(x), width: V::COUNT.min(width - x) }
+                // A row's last vector may make positions again that the one before it made, from the same start.
+                let at = if overlaps { x.min(width - V::COUNT) } else { x };
+                Slot { b: line[at..].as_ptr(), c: c.wrapping_add(at), width: V::COUNT.min(width - at) }
             } else {
                 unused
             };
