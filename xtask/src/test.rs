@@ -1,7 +1,7 @@
 //! All tests, in phases that can be run alone. The last line is `N passed, N failed`, summed over every runner.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
@@ -22,6 +22,9 @@ struct Spec {
 
 /// See `vendor/README.md`.
 const CARRIED_CRATE: &str = "vendor/sctp-proto/Cargo.toml";
+
+/// Of the compute core, those that run on a GPU outside browsers.
+const GPU_TESTS: [&str; 2] = ["--test", "webgpu"];
 
 const SPECS: [Spec; 8] = [
     Spec { name: "tidy", about: "formatting, lints, the project's rules", body: tidy_phase },
@@ -107,8 +110,22 @@ fn native(workspace: &Workspace, tools: &Tools, phase: &mut Phase) -> Result<()>
     command.args(["test", "--workspace", "--no-fail-fast"]).env("SHOAL_REQUIRE_ANVIL", "1");
     tools.describe_to(workspace, &mut command)?;
     phase.run(&mut command)?;
+    phase.run(&mut gpu_tests(workspace, tools)?)?;
     // A crate that is carried with changes is no member: its own tests are asked for.
     phase.run(cargo::native(workspace).args(["test", "--manifest-path", CARRIED_CRATE]))
+}
+
+/// By themselves, because nothing else in a native build compiles wgpu. What they print says which adapter they ran on, or
+/// why they were skipped.
+fn gpu_tests(workspace: &Workspace, tools: &Tools) -> Result<Command> {
+    let mut command = cargo::native(workspace);
+    command.args(["test", "-p", "shoal-compute", "--features", "webgpu"]).args(GPU_TESTS).args(["--", "--nocapture"]);
+    // Mesa's drivers look for a display's folder otherwise, and complain.
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    }
+    tools.describe_to(workspace, &mut command)?;
+    Ok(command)
 }
 
 fn wasm_tests_phase(workspace: &Workspace, tools: &Tools, phase: &mut Phase) -> Result<()> {

@@ -17,7 +17,7 @@ pub mod seed;
 mod tensor;
 pub mod tolerance;
 pub mod vectors;
-#[cfg(all(target_arch = "wasm32", feature = "webgpu"))]
+#[cfg(feature = "webgpu")]
 mod webgpu;
 
 pub use backend::{Backend, BackendInfo, BackendKind};
@@ -25,5 +25,5 @@ pub use cpu::CpuBackend;
 pub use error::ComputeError;
 pub use executable::Executable;
 pub use tensor::{Data, Tensor, Tensors};
-#[cfg(all(target_arch = "wasm32", feature = "webgpu"))]
-pub use webgpu::WebGpuBackend;
+#[cfg(feature = "webgpu")]
+pub use webgpu::{AdapterChoice, WebGpuBackend, adapter_names};

@@ -10,6 +10,7 @@ mod firefox;
 mod npm;
 mod onnx;
 mod python;
+mod vulkan;
 mod wasm_bindgen;
 mod wasm_target;
 
@@ -75,10 +76,11 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Tools> {
     let npm = step("npm packages", npm::ensure(workspace));
     let browser = step("browser", browser::ensure());
     let firefox = step("firefox", firefox::ensure());
+    let vulkan = step("vulkan driver", vulkan::ensure());
     let python = step("python", python::ensure(workspace));
     let onnx = step("onnx test data", onnx::ensure(workspace));
-    match (wasm, bindgen, npm, browser, firefox, python, onnx) {
-        (Some(wasm), Some(bindgen), Some(()), Some(browser), Some(firefox), Some(python), Some(())) => {
+    match (wasm, bindgen, npm, browser, firefox, vulkan, python, onnx) {
+        (Some(wasm), Some(bindgen), Some(()), Some(browser), Some(firefox), Some(()), Some(python), Some(())) => {
             Ok(Tools { web: WebTools { wasm, bindgen }, browser, firefox, python })
         }
         _ => bail!("the set-up is not complete; the lines marked ✗ say what to do"),

@@ -75,7 +75,7 @@ pub(super) fn steps(graph: &Graph) -> Vec<Step> {
 }
 
 /// The order in which a graph runs where loops have limits and attention is step by step.
-#[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
+#[cfg(feature = "webgpu")]
 pub(crate) fn loops(graph: &Graph, limits: Limits) -> Vec<Step> {
     loops_of(graph, &readers(graph), limits)
 }

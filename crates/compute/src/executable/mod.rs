@@ -144,7 +144,7 @@ impl Executable {
 }
 
 /// Checks that the tensors are exactly the graph's inputs and puts each at its value.
-#[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
+#[cfg(feature = "webgpu")]
 pub(crate) fn bind_inputs(graph: &Graph, inputs: Tensors) -> Result<Vec<Option<Tensor>>, ComputeError> {
     bind_inputs_but(graph, inputs, |_| false)
 }

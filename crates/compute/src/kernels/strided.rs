@@ -42,13 +42,13 @@ impl View {
     }
 
     /// Extent and stride of each axis from the outermost: one at least, and no more than the tensor has.
-    #[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
+    #[cfg(feature = "webgpu")]
     pub(crate) fn axes(&self) -> &[(usize, isize)] {
         &self.axes
     }
 
     /// Position of the first element.
-    #[cfg(all(feature = "webgpu", target_arch = "wasm32"))]
+    #[cfg(feature = "webgpu")]
     pub(crate) fn offset(&self) -> usize {
         self.offset
     }

@@ -1,7 +1,8 @@
-//! The WebGPU backend: WGSL kernels through wgpu, for tolerant units in browsers. A run of a graph is one submission:
+//! The WebGPU backend: WGSL kernels through wgpu, for tolerant units, in browsers and natively on Vulkan or Metal. A run of a graph is one submission:
 //! inputs are written, every node dispatched in one compute pass, outputs copied to one staging buffer and read back.
 //! Floats are within `tolerance::bound` of the CPU's, not equal to them; exact units are refused before they get here.
 
+mod adapter;
 mod kernel;
 mod plan;
 mod pool;
@@ -14,6 +15,7 @@ use std::{
 
 use shoal_graph::Graph;
 
+pub use self::adapter::{AdapterChoice, adapter_names};
 use self::{kernel::Kernel, plan::Planned, pool::Pool};
 use crate::{
     backend::{Backend, BackendInfo, BackendKind},
@@ -24,7 +26,7 @@ use crate::{
 /// Pipelines kept at most. A model has some dozens; strangers' graphs must not fill the browser's memory.
 const MAX_PIPELINES: usize = 512;
 
-/// Runs graphs on the browser's GPU. One device, one run at a time.
+/// Runs graphs on a GPU. One device, one run at a time.
 #[derive(Debug)]
 pub struct WebGpuBackend {
     device: wgpu::Device,
@@ -45,40 +47,30 @@ pub struct WebGpuBackend {
 }
 
 impl WebGpuBackend {
-    /// Asks the browser for its fastest adapter and a device.
+    /// A device of the fastest adapter.
     ///
     /// # Errors
     /// [`ComputeError::NoDevice`] when there is none.
     pub async fn new() -> Result<Self, ComputeError> {
-        let no_device = |reason: String| ComputeError::NoDevice { reason };
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-            backends: wgpu::Backends::BROWSER_WEBGPU,
-            ..wgpu::InstanceDescriptor::new_without_display_handle()
-        });
-        let options = wgpu::RequestAdapterOptions {
-            power_preference: wgpu::PowerPreference::HighPerformance,
-            ..Default::default()
-        };
-        let adapter = instance.request_adapter(&options).await.map_err(|error| no_device(error.to_string()))?;
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("shoal"),
-            // The adapter's own limits, for larger buffers than the guaranteed 128 MiB.
-            required_limits: adapter.limits(),
-            ..Default::default()
-        };
-        let (device, queue) =
-            adapter.request_device(&descriptor).await.map_err(|error| no_device(error.to_string()))?;
-        let info = adapter.get_info();
+        Self::on(&AdapterChoice::Fastest).await
+    }
+
+    /// A device of the chosen adapter.
+    ///
+    /// # Errors
+    /// [`ComputeError::NoDevice`] when there is none such.
+    pub async fn on(choice: &AdapterChoice) -> Result<Self, ComputeError> {
+        let opened = adapter::open(choice).await?;
         let lost = Arc::new(Mutex::new(None));
         let report = lost.clone();
-        device.set_device_lost_callback(move |reason, message| {
+        opened.device.set_device_lost_callback(move |reason, message| {
             *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?}: {message}"));
         });
         Ok(Self {
-            is_fallback: is_software(&info.name),
-            adapter: if info.name.is_empty() { "unnamed".to_owned() } else { info.name },
-            device,
-            queue,
+            device: opened.device,
+            queue: opened.queue,
+            adapter: opened.name,
+            is_fallback: opened.is_fallback,
             pipelines: HashMap::new(),
             planned: None,
             pool: Pool::default(),
@@ -90,11 +82,12 @@ impl WebGpuBackend {
         })
     }
 
-    /// Says what the adapter is, for reports. wgpu reads only the adapter's description, which browsers leave empty;
-    /// vendor, architecture and whether it is a fallback are in `GPUAdapterInfo`, which the JavaScript boundary reads.
+    /// Says what the adapter is, for reports in a browser. There wgpu reads only the adapter's description, which browsers
+    /// leave empty; vendor, architecture and whether it is a fallback are in `GPUAdapterInfo`, which the JavaScript boundary
+    /// reads.
     #[must_use]
     pub fn with_adapter(mut self, name: String, is_fallback: bool) -> Self {
-        self.is_fallback = is_fallback || is_software(&name);
+        self.is_fallback = is_fallback || adapter::is_software(&name);
         self.adapter = name;
         self
     }
@@ -156,10 +149,4 @@ impl Backend for WebGpuBackend {
     fn run(&mut self, graph: &Graph, inputs: Tensors) -> impl Future<Output = Result<Tensors, ComputeError>> {
         run::run(self, graph, inputs)
     }
-}
-
-/// Whether the name is that of a software rasteriser.
-fn is_software(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["swiftshader", "llvmpipe", "lavapipe", "basic render"].iter().any(|software| name.contains(software))
 }

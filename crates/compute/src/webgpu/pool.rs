@@ -28,7 +28,7 @@ impl Pool {
     /// A buffer of at least so many bytes, with any content.
     pub(super) fn take(&mut self, device: &wgpu::Device, bytes: u64) -> Result<Rc<Pooled>, ComputeError> {
         let limits = device.limits();
-        let limit = limits.max_buffer_size.min(u64::from(limits.max_storage_buffer_binding_size));
+        let limit = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         if bytes > limit {
             return Err(ComputeError::TensorTooLargeForDevice { bytes, limit });
         }

@@ -48,6 +48,7 @@ pub(super) async fn run(backend: &mut WebGpuBackend, graph: &Graph, inputs: Tens
     let (validation, memory) = (validation.pop(), memory.pop());
     let (staging, mapped) = submitted?;
 
+    wait(&backend.device);
     let mapped = mapped.await;
     if memory.await.is_some() {
         staging.destroy();
@@ -67,6 +68,14 @@ pub(super) async fn run(backend: &mut WebGpuBackend, graph: &Graph, inputs: Tens
     backend.staging = Some(staging);
     backend.pool.trim();
     Ok(outputs)
+}
+
+/// Waits until the device has done what was submitted. In a browser the event loop does, when the run's future waits.
+fn wait(device: &wgpu::Device) {
+    if !cfg!(target_arch = "wasm32") {
+        // A lost device fails here, and says why where the result cannot be mapped.
+        let _ = device.poll(wgpu::PollType::wait_indefinitely());
+    }
 }
 
 type Mapped = oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
