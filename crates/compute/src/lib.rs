@@ -26,4 +26,4 @@ pub use error::ComputeError;
 pub use executable::Executable;
 pub use tensor::{Data, Tensor, Tensors};
 #[cfg(feature = "webgpu")]
-pub use webgpu::{AdapterChoice, WebGpuBackend, adapter_names};
+pub use webgpu::{AdapterChoice, KernelChoice, Limit, Measured, TileSize, WebGpuBackend, adapter_names};

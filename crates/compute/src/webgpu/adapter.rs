@@ -19,6 +19,8 @@ pub(super) struct Opened {
     pub(super) queue: wgpu::Queue,
     pub(super) name: String,
     pub(super) is_fallback: bool,
+    /// Whether WGSL's `dot4I8Packed` is there; otherwise it is spelled out.
+    pub(super) has_packed_dot: bool,
 }
 
 /// Names of the adapters that there are, the fastest first. A browser names none before it is asked for one.
@@ -53,11 +55,13 @@ pub(super) async fn open(choice: &AdapterChoice) -> Result<Opened, ComputeError>
     };
     let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| no_device(error.to_string()))?;
     let info = adapter.get_info();
+    let features = instance.wgsl_language_features();
     Ok(Opened {
         device,
         queue,
         is_fallback: info.device_type == wgpu::DeviceType::Cpu || is_software(&info.name),
         name: full_name(&info),
+        has_packed_dot: features.contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct),
     })
 }
 

@@ -1,9 +1,11 @@
-//! The WGSL kernels: which text and entry point each has. Arithmetic that matters for speed is register-blocked;
-//! nothing uses shared memory or barriers, which software adapters run very slowly.
+//! The WGSL kernels: which text and entry point each has. What needs workgroup memory has a kernel without it beside it, for
+//! small shapes and for software adapters, which run barriers very slowly.
 
 use std::rc::Rc;
 
 use shoal_graph::{DType, Reduction};
+
+use super::tile::TileKernel;
 
 /// A kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -11,6 +13,8 @@ pub(super) enum Kernel {
     /// A loop of element-wise operations: its text, after the common part.
     Elementwise(Rc<str>),
     Reduce(Reduction, DType),
+    /// A product by tiles.
+    Tile(TileKernel),
     MatMul,
     Conv2d,
     Conv2dGradInput,
@@ -32,7 +36,7 @@ pub(super) enum Kernel {
     CrossEntropyGrad,
 }
 
-/// Invocations in a workgroup, the same in every kernel: two waves of common GPUs, and within every adapter's limit.
+/// Invocations in a workgroup of a kernel without workgroup memory: two waves of common GPUs, and within every adapter's limit.
 pub(super) const WORKGROUP: u64 = 64;
 /// Rows and columns of a register tile.
 pub(super) const TILE: u64 = 4;
@@ -42,6 +46,7 @@ impl Kernel {
         match self {
             Kernel::Elementwise(_)
             | Kernel::Reduce(..)
+            | Kernel::Tile(_)
             | Kernel::MatMul
             | Kernel::Conv2d
             | Kernel::Conv2dGradInput
@@ -75,6 +80,7 @@ impl Kernel {
                 let text = text.replace("NUMBER", number(*dtype)).replace("COMBINE", combine(*reduction));
                 return [include_str!("shaders/common.wgsl"), views, &text].concat();
             }
+            Kernel::Tile(kernel) => return kernel.source(),
             Kernel::MatMul => &[include_str!("shaders/matmul.wgsl")],
             Kernel::Conv2d => &[conv, include_str!("shaders/conv2d.wgsl")],
             Kernel::Conv2dGradInput => &[conv, include_str!("shaders/conv2d_grad_input.wgsl")],
@@ -93,6 +99,15 @@ impl Kernel {
             }
         };
         [include_str!("shaders/common.wgsl"), &own.concat()].concat()
+    }
+}
+
+/// `dot4`, the products of four bytes with their sum.
+pub(super) fn dot_function(has_packed_dot: bool) -> &'static str {
+    if has_packed_dot {
+        "fn dot4(a: u32, b: u32) -> i32 { return dot4I8Packed(a, b); }\n"
+    } else {
+        include_str!("shaders/dot.wgsl")
     }
 }
 

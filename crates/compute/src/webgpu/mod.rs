@@ -4,9 +4,11 @@
 
 mod adapter;
 mod kernel;
+mod measure;
 mod plan;
 mod pool;
 mod run;
+mod tile;
 
 use std::{
     collections::HashMap,
@@ -15,8 +17,16 @@ use std::{
 
 use shoal_graph::Graph;
 
-pub use self::adapter::{AdapterChoice, adapter_names};
-use self::{kernel::Kernel, plan::Planned, pool::Pool};
+pub use self::{
+    adapter::{AdapterChoice, adapter_names},
+    measure::{Limit, Measured},
+    tile::{KernelChoice, TileSize},
+};
+use self::{
+    kernel::Kernel,
+    plan::{Device, Planned},
+    pool::Pool,
+};
 use crate::{
     backend::{Backend, BackendInfo, BackendKind},
     error::ComputeError,
@@ -33,6 +43,8 @@ pub struct WebGpuBackend {
     queue: wgpu::Queue,
     adapter: String,
     is_fallback: bool,
+    has_packed_dot: bool,
+    choice: KernelChoice,
     pipelines: HashMap<Kernel, wgpu::ComputePipeline>,
     /// What ran last: most runs repeat it.
     planned: Option<Planned>,
@@ -71,6 +83,8 @@ impl WebGpuBackend {
             queue: opened.queue,
             adapter: opened.name,
             is_fallback: opened.is_fallback,
+            has_packed_dot: opened.has_packed_dot,
+            choice: KernelChoice::ByShape,
             pipelines: HashMap::new(),
             planned: None,
             pool: Pool::default(),
@@ -92,6 +106,14 @@ impl WebGpuBackend {
         self
     }
 
+    /// Takes kernels of one kind from now on, for tests and benches.
+    #[must_use]
+    pub fn with_kernels(mut self, choice: KernelChoice) -> Self {
+        self.choice = choice;
+        self.planned = None;
+        self
+    }
+
     /// Submissions to the GPU so far: one a run.
     pub fn submissions(&self) -> u64 {
         self.submissions
@@ -106,6 +128,27 @@ impl WebGpuBackend {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The run's failure when nothing but a lost device explains it.
+    fn lost(&self, what: &str) -> ComputeError {
+        ComputeError::DeviceLost { reason: self.lost_reason().unwrap_or_else(|| what.to_owned()) }
+    }
+
+    /// What ran last, or a new plan.
+    fn plan(&mut self, graph: &Graph) -> Result<Planned, ComputeError> {
+        match self.planned.take() {
+            Some(planned) if planned.graph == *graph => Ok(planned),
+            _ => Planned::new(
+                graph.clone(),
+                Device {
+                    choice: self.choice,
+                    is_fallback: self.is_fallback,
+                    has_packed_dot: self.has_packed_dot,
+                    max_storage_buffers: self.device.limits().max_storage_buffers_per_shader_stage as usize,
+                },
+            ),
+        }
+    }
+
     /// Compiles the kernels that are not compiled yet.
     fn prepare_pipelines(&mut self, planned: &Planned) {
         if self.pipelines.len() > MAX_PIPELINES {
@@ -113,24 +156,28 @@ impl WebGpuBackend {
         }
         for dispatch in planned.dispatches() {
             if !self.pipelines.contains_key(&dispatch.kernel) {
-                let pipeline = compile(&self.device, &dispatch.kernel);
+                let pipeline = compile(&self.device, dispatch.kernel.entry(), &dispatch.kernel.source());
                 self.pipelines.insert(dispatch.kernel.clone(), pipeline);
             }
         }
     }
 }
 
-fn compile(device: &wgpu::Device, kernel: &Kernel) -> wgpu::ComputePipeline {
+fn compile(device: &wgpu::Device, entry: &str, source: &str) -> wgpu::ComputePipeline {
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some(kernel.entry()),
-        source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
+        label: Some(entry),
+        source: wgpu::ShaderSource::Wgsl(source.into()),
     });
     device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(kernel.entry()),
+        label: Some(entry),
         layout: None,
         module: &module,
-        entry_point: Some(kernel.entry()),
-        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        entry_point: Some(entry),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            // Kernels write workgroup memory before they read it.
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
         cache: None,
     })
 }

@@ -7,7 +7,6 @@ use shoal_graph::{Graph, ValueId};
 
 use super::{
     WebGpuBackend,
-    kernel::WORKGROUP,
     plan::{Dispatch, Operand, Plan, Planned},
     pool::Pooled,
 };
@@ -21,20 +20,14 @@ use crate::{
 const UNIFORM_STRIDE: u64 = 256;
 
 /// Values on the GPU.
-type Buffers = Vec<Option<Rc<Pooled>>>;
+pub(super) type Buffers = Vec<Option<Rc<Pooled>>>;
 
 pub(super) async fn run(backend: &mut WebGpuBackend, graph: &Graph, inputs: Tensors) -> Result<Tensors, ComputeError> {
     if let Some(reason) = backend.lost_reason() {
         return Err(ComputeError::DeviceLost { reason });
     }
     let values = bind_inputs(graph, inputs)?;
-    let planned = match backend.planned.take() {
-        Some(planned) if planned.graph == *graph => planned,
-        _ => {
-            let limit = backend.device.limits().max_storage_buffers_per_shader_stage;
-            Planned::new(graph.clone(), limit as usize)?
-        }
-    };
+    let planned = backend.plan(graph)?;
     let checked = planned.indices.iter().try_for_each(|indices| indices.check(&values));
     if let Err(error) = checked {
         backend.planned = Some(planned);
@@ -60,8 +53,7 @@ pub(super) async fn run(backend: &mut WebGpuBackend, graph: &Graph, inputs: Tens
     }
     let Ok(Ok(())) = mapped else {
         // Without an error of ours, only a lost device refuses to map.
-        let reason = backend.lost_reason().unwrap_or_else(|| "the result could not be mapped".to_owned());
-        return Err(ComputeError::DeviceLost { reason });
+        return Err(backend.lost("the result could not be mapped"));
     };
     let outputs = read_outputs(graph, &staging);
     staging.unmap();
@@ -71,14 +63,14 @@ pub(super) async fn run(backend: &mut WebGpuBackend, graph: &Graph, inputs: Tens
 }
 
 /// Waits until the device has done what was submitted. In a browser the event loop does, when the run's future waits.
-fn wait(device: &wgpu::Device) {
+pub(super) fn wait(device: &wgpu::Device) {
     if !cfg!(target_arch = "wasm32") {
         // A lost device fails here, and says why where the result cannot be mapped.
         let _ = device.poll(wgpu::PollType::wait_indefinitely());
     }
 }
 
-type Mapped = oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
+pub(super) type Mapped = oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
 
 /// Records and submits everything; returns the staging buffer and the promise that it is readable.
 fn submit(
@@ -91,7 +83,7 @@ fn submit(
     let uniforms = write_uniforms(backend, planned);
     let mut buffers = upload(backend, planned, values)?;
     let mut encoder = backend.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("shoal") });
-    encode(backend, planned, &uniforms, &mut buffers, &mut encoder)?;
+    encode(backend, planned, &uniforms, &mut buffers, &mut encoder, None)?;
     backend.uniforms = Some(uniforms);
 
     let total: u64 = graph.outputs().iter().map(|(_, value)| graph.value_type(*value).bytes()).sum();
@@ -114,12 +106,18 @@ fn submit(
     for buffer in buffers.into_iter().flatten() {
         backend.pool.give(buffer);
     }
+    let mapped = map(&staging, total);
+    Ok((staging, mapped))
+}
+
+/// Asks for a buffer's first bytes.
+pub(super) fn map(staging: &wgpu::Buffer, bytes: u64) -> Mapped {
     let (sender, receiver) = oneshot::channel();
-    staging.map_async(wgpu::MapMode::Read, 0..total, move |result| {
+    staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
         // The run may have been dropped; then nobody waits for the result.
         let _ = sender.send(result);
     });
-    Ok((staging, receiver))
+    receiver
 }
 
 /// The given buffer if it is large enough, else a new one of at least so many bytes.
@@ -137,7 +135,7 @@ fn reuse(device: &wgpu::Device, old: Option<wgpu::Buffer>, bytes: u64, usage: wg
 }
 
 /// All parameters of all dispatches, each aligned, written at once.
-fn write_uniforms(backend: &mut WebGpuBackend, planned: &Planned) -> wgpu::Buffer {
+pub(super) fn write_uniforms(backend: &mut WebGpuBackend, planned: &Planned) -> wgpu::Buffer {
     let mut bytes = Vec::new();
     for dispatch in planned.dispatches() {
         let start = bytes.len();
@@ -158,7 +156,11 @@ fn uniform_bytes(dispatch: &Dispatch) -> u64 {
 }
 
 /// Puts inputs and constants on the GPU.
-fn upload(backend: &mut WebGpuBackend, planned: &Planned, values: &[Option<Tensor>]) -> Result<Buffers, ComputeError> {
+pub(super) fn upload(
+    backend: &mut WebGpuBackend,
+    planned: &Planned,
+    values: &[Option<Tensor>],
+) -> Result<Buffers, ComputeError> {
     let mut buffers = vec![None; values.len()];
     let mut put = |value: usize, bytes: &[u8]| -> Result<(), ComputeError> {
         let pooled = backend.pool.take(&backend.device, bytes.len() as u64)?;
@@ -177,14 +179,15 @@ fn upload(backend: &mut WebGpuBackend, planned: &Planned, values: &[Option<Tenso
     Ok(buffers)
 }
 
-fn encode(
+pub(super) fn encode(
     backend: &mut WebGpuBackend,
     planned: &Planned,
     uniforms: &wgpu::Buffer,
     buffers: &mut Buffers,
     encoder: &mut wgpu::CommandEncoder,
+    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
 ) -> Result<(), ComputeError> {
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
     let mut offset = 0;
     for plan in &planned.plans {
         let scratch = make(backend, &planned.graph, plan, buffers)?;
@@ -195,7 +198,7 @@ fn encode(
             });
             pass.set_pipeline(&backend.pipelines[&dispatch.kernel]);
             pass.set_bind_group(0, &group, &[]);
-            let (x, y) = workgroups(backend, dispatch.invocations);
+            let (x, y) = workgroups(backend, dispatch.workgroups);
             pass.dispatch_workgroups(x, y, 1);
             backend.dispatches += 1;
             offset += uniform_bytes(dispatch);
@@ -256,10 +259,10 @@ fn bind<'a>(
     })
 }
 
-/// Workgroups along x and y for so many invocations.
-fn workgroups(backend: &WebGpuBackend, invocations: u64) -> (u32, u32) {
+/// Workgroups along x and y for so many.
+fn workgroups(backend: &WebGpuBackend, groups: u64) -> (u32, u32) {
     let limit = u64::from(backend.device.limits().max_compute_workgroups_per_dimension);
-    let groups = invocations.div_ceil(WORKGROUP).max(1);
+    let groups = groups.max(1);
     let x = groups.min(limit);
     // A tensor has at most 2^28 elements, so y is far below the limit of 65,535 that every adapter has.
     (x as u32, groups.div_ceil(x) as u32)

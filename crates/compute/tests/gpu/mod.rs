@@ -3,7 +3,7 @@
 
 #![allow(dead_code, unreachable_pub)] // each test file uses its part
 
-use shoal_compute::{AdapterChoice, Backend as _, ComputeError, WebGpuBackend};
+use shoal_compute::{AdapterChoice, Backend as _, ComputeError, KernelChoice, TileSize, WebGpuBackend};
 
 /// Defines tests with an open backend: `gpu_test! { async fn name(backend) { … } }`.
 macro_rules! gpu_test {
@@ -68,3 +68,11 @@ pub fn block_on(future: impl Future<Output = ()>) {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(std::pin::pin!(future).poll(&mut context).is_ready(), "the native backend waits for the device");
 }
+
+/// Kernels that every adapter must run, whatever it would choose.
+pub const VARIANTS: [KernelChoice; 4] = [
+    KernelChoice::Registers,
+    KernelChoice::Tiles(TileSize::Small),
+    KernelChoice::Tiles(TileSize::Medium),
+    KernelChoice::Tiles(TileSize::Large),
+];

@@ -7,7 +7,7 @@ use shoal_graph::{Binary, DType, Graph, Op, Unary};
 use super::{Dispatch, Operand, Plan, view_words};
 use crate::{
     executable::fused::{Action, Fused, Instruction, Place},
-    webgpu::kernel::{Kernel, number},
+    webgpu::kernel::{Kernel, WORKGROUP, number},
 };
 
 /// Words of the constants that are single numbers, by value.
@@ -82,8 +82,8 @@ if i >= p[0].x {{ return; }}
         parameters.len() / 4
     );
     let results = made.iter().map(|value| Operand::Value(*value)).collect();
-    let invocations = fused.len as u64;
-    let dispatch = Dispatch { kernel: Kernel::Elementwise(text.into()), parameters, results, operands, invocations };
+    let workgroups = (fused.len as u64).div_ceil(WORKGROUP);
+    let dispatch = Dispatch { kernel: Kernel::Elementwise(text.into()), parameters, results, operands, workgroups };
     Plan { made, dispatches: vec![dispatch], ..Plan::default() }
 }
 

@@ -5,13 +5,17 @@
 mod elementwise;
 mod indices;
 mod moves;
+mod products;
 mod reduce;
 mod refuse;
 mod windows;
 
 use shoal_graph::{Graph, Node, Op, ValueId};
 
-use super::kernel::{Kernel, TILE};
+use super::{
+    kernel::{Kernel, TILE, WORKGROUP},
+    tile::KernelChoice,
+};
 use crate::{
     error::ComputeError,
     executable::{
@@ -30,6 +34,15 @@ pub(super) enum Operand {
     Scratch(usize),
 }
 
+/// What plans depend on besides the graph.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Device {
+    pub(super) choice: KernelChoice,
+    pub(super) is_fallback: bool,
+    pub(super) has_packed_dot: bool,
+    pub(super) max_storage_buffers: usize,
+}
+
 /// One dispatch.
 #[derive(Debug)]
 pub(super) struct Dispatch {
@@ -38,7 +51,7 @@ pub(super) struct Dispatch {
     pub(super) parameters: Vec<u32>,
     pub(super) results: Vec<Operand>,
     pub(super) operands: Vec<Operand>,
-    pub(super) invocations: u64,
+    pub(super) workgroups: u64,
 }
 
 /// What one step of the graph does.
@@ -70,18 +83,18 @@ pub(super) struct Planned {
 const MAX_LOOP_NODES: usize = 64;
 
 impl Planned {
-    /// Plans the runs of a graph on a device whose kernels may have so many storage buffers.
-    pub(super) fn new(graph: Graph, max_storage_buffers: usize) -> Result<Self, ComputeError> {
+    /// Plans the runs of a graph on a device.
+    pub(super) fn new(graph: Graph, device: Device) -> Result<Self, ComputeError> {
         refuse::bytes(&graph)?;
         let indices = indices::of(&graph)?;
-        let limits = fuse::Limits { nodes: MAX_LOOP_NODES, values: max_storage_buffers };
+        let limits = fuse::Limits { nodes: MAX_LOOP_NODES, values: device.max_storage_buffers };
         let steps = fuse::loops(&graph, limits);
         let dead = dead_after(&graph, &steps);
         let numbers = elementwise::numbers(&graph);
         let plans = steps.iter().zip(dead).map(|(step, dead)| {
             let plan = match step {
                 Step::Fused(fused) => elementwise::plan(&graph, fused, &numbers),
-                Step::Node(index) => node(&graph, &graph.nodes()[*index])?,
+                Step::Node(index) => node(&graph, device, &graph.nodes()[*index])?,
                 Step::Attention(_) | Step::Convolution(_) => unreachable!("they are found in the CPU's steps alone"),
             };
             Ok(Plan { dead, ..plan })
@@ -121,12 +134,12 @@ fn constants(graph: &Graph, plans: &[Plan]) -> Vec<(ValueId, Vec<u8>)> {
 }
 
 /// Plans a node that runs alone.
-fn node(graph: &Graph, node: &Node) -> Result<Plan, ComputeError> {
-    let call = Call { graph, node };
+fn node(graph: &Graph, device: Device, node: &Node) -> Result<Plan, ComputeError> {
+    let call = Call { graph, device, node };
     Ok(match &node.op {
         Op::Constant(_) => Plan::default(),
         Op::Reshape { .. } => Plan { same: Some((node.inputs[0], node.output)), ..Plan::default() },
-        Op::MatMul { trans_a, trans_b } => call.product(*trans_a, *trans_b),
+        Op::MatMul { trans_a, trans_b } => products::floats(&call, *trans_a, *trans_b),
         Op::Conv2d { .. } | Op::Conv2dGradInput { .. } | Op::Conv2dGradWeight { .. } => windows::convolution(&call),
         Op::MaxPool2d { .. } | Op::MaxPool2dGrad { .. } | Op::SumPool2d { .. } | Op::SumPool2dGrad { .. } => {
             windows::pooling(&call)
@@ -164,6 +177,7 @@ fn node(graph: &Graph, node: &Node) -> Result<Plan, ComputeError> {
 /// A node with the graph that it is in.
 struct Call<'a> {
     graph: &'a Graph,
+    device: Device,
     node: &'a Node,
 }
 
@@ -190,7 +204,8 @@ impl<'a> Call<'a> {
     /// A dispatch that reads all operands and makes the result.
     fn dispatch(&self, kernel: Kernel, words: &[u32], invocations: u64) -> Dispatch {
         let results = vec![Operand::Value(self.node.output)];
-        Dispatch { kernel, parameters: words.to_vec(), results, operands: self.operands(), invocations }
+        let workgroups = invocations.div_ceil(WORKGROUP);
+        Dispatch { kernel, parameters: words.to_vec(), results, operands: self.operands(), workgroups }
     }
 
     /// A plan of that dispatch alone.
@@ -225,18 +240,6 @@ impl<'a> Call<'a> {
     fn indexed(&self, shape: &[u32], axis: u32, indices: u64) -> [u32; 4] {
         let axis = axis as usize;
         [self.len() as u32, shape[axis], shape[axis + 1..].iter().product(), indices as u32]
-    }
-
-    fn product(&self, trans_a: bool, trans_b: bool) -> Plan {
-        let [batch @ .., m, n] = self.made() else { unreachable!("a product has two dimensions at least") };
-        let a = self.shape(0);
-        let k = a[a.len() - if trans_a { 2 } else { 1 }];
-        let batch: u32 = batch.iter().product();
-        let strides = |columns: u32, transposed: bool| if transposed { [1, columns] } else { [columns, 1] };
-        let [a_row, a_column] = strides(if trans_a { *m } else { k }, trans_a);
-        let [b_row, b_column] = strides(if trans_b { k } else { *n }, trans_b);
-        let tiles = u64::from(batch) * tiles(*m) * tiles(*n);
-        self.one(Kernel::MatMul, &[*m, *n, k, a_row, a_column, b_row, b_column, batch], tiles)
     }
 }
 

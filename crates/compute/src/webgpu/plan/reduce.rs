@@ -5,7 +5,7 @@ use shoal_graph::{DType, Reduction};
 use super::{Call, Dispatch, Operand, Plan, view_words};
 use crate::{
     kernels::strided::{self, View},
-    webgpu::kernel::Kernel,
+    webgpu::kernel::{Kernel, WORKGROUP},
 };
 
 /// Invocations that are enough to fill a GPU.
@@ -89,7 +89,7 @@ impl Reduce {
             parameters: [sizes, view_words(&self.kept), view_words(&self.reduced)].concat(),
             results: vec![self.to],
             operands: vec![self.from],
-            invocations: self.results * chunks,
+            workgroups: (self.results * chunks).div_ceil(WORKGROUP),
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use shoal_graph::{Op, Window2d};
 
-use super::{Call, Operand, Plan, reduce, tiles};
-use crate::webgpu::kernel::Kernel;
+use super::{Call, Operand, Plan, products, reduce, tiles};
+use crate::webgpu::{
+    kernel::Kernel,
+    tile::{Cut, DEPTH, Product, Sizes},
+};
 
 /// Most chunks that a weight gradient is split into: enough to fill a GPU together with the weights, few enough that the
 /// partial sums stay small.
@@ -14,27 +17,46 @@ pub(super) fn convolution(call: &Call<'_>) -> Plan {
     match &call.node.op {
         Op::Conv2d { window, groups } => {
             let conv = Conv::new(window, *groups, call.shape(0), call.shape(1), call.made());
-            let tiles = tiles(conv.outputs) * tiles(conv.samples * conv.out[0] * conv.out[1]);
+            let sizes = conv.sizes(conv.outputs, conv.samples * conv.out[0] * conv.out[1], conv.weights());
+            if let Some(plan) = by_tiles(call, &conv, sizes, Product::Conv2d) {
+                return plan;
+            }
+            let tiles = tiles(sizes.m) * tiles(sizes.n);
             call.one(Kernel::Conv2d, &conv.words(0, 0), u64::from(conv.groups) * tiles)
         }
         Op::Conv2dGradInput { window, groups, .. } => {
             let conv = Conv::new(window, *groups, call.made(), call.shape(0), call.shape(1));
-            let tiles = tiles(conv.channels) * tiles(conv.samples * conv.image[0] * conv.image[1]);
+            let depth = conv.outputs * conv.kernel[0] * conv.kernel[1];
+            let sizes = conv.sizes(conv.channels, conv.samples * conv.image[0] * conv.image[1], depth);
+            if let Some(plan) = by_tiles(call, &conv, sizes, Product::Conv2dGradInput) {
+                return plan;
+            }
+            let tiles = tiles(sizes.m) * tiles(sizes.n);
             call.one(Kernel::Conv2dGradInput, &conv.words(0, 0), u64::from(conv.groups) * tiles)
         }
         Op::Conv2dGradWeight { window, groups, .. } => {
             let conv = Conv::new(window, *groups, call.shape(0), call.made(), call.shape(1));
-            grad_weight(call, &conv)
+            let sizes = conv.sizes(conv.outputs, conv.weights(), conv.samples * conv.out[0] * conv.out[1]);
+            by_tiles(call, &conv, sizes, Product::Conv2dGradWeight).unwrap_or_else(|| grad_weight(call, &conv))
         }
         op => unreachable!("{} is no convolution", op.name()),
     }
+}
+
+/// By tiles, where that pays. Only a weight's gradient sums over enough for its sum to be split.
+fn by_tiles(call: &Call<'_>, conv: &Conv, sizes: Sizes, product: Product) -> Option<Plan> {
+    let mut cut = Cut::choose(sizes, call.device.choice, call.device.is_fallback)?;
+    if product != Product::Conv2dGradWeight {
+        cut = Cut { chunks: 1, chunk: sizes.k.next_multiple_of(DEPTH), ..cut };
+    }
+    Some(products::by_tiles(call, sizes, cut, product, &conv.words(0, 0)))
 }
 
 /// Partial gradients of some samples each, then their sum.
 fn grad_weight(call: &Call<'_>, conv: &Conv) -> Plan {
     let samples_per_chunk = conv.samples.div_ceil(MAX_CHUNKS);
     let chunks = conv.samples.div_ceil(samples_per_chunk);
-    let depth = conv.channels * conv.kernel[0] * conv.kernel[1];
+    let depth = conv.weights();
     let invocations = u64::from(chunks) * u64::from(conv.groups) * tiles(conv.outputs) * tiles(depth);
     let words = conv.words(samples_per_chunk, chunks);
     let mut parts = call.dispatch(Kernel::Conv2dGradWeight, &words, invocations);
@@ -70,6 +92,16 @@ impl Conv {
             kernel: [weight[2], weight[3]],
             out: [out[2], out[3]],
         }
+    }
+
+    /// The convolution as a product, for each group.
+    fn sizes(&self, m: u32, n: u32, k: u32) -> Sizes {
+        Sizes { batch: self.groups, m, n, k }
+    }
+
+    /// Weights of an output channel.
+    fn weights(&self) -> u32 {
+        self.channels * self.kernel[0] * self.kernel[1]
     }
 
     /// Parameters in the order of `conv2d_common.wgsl`.

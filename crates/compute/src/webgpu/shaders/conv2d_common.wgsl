@@ -5,7 +5,7 @@ struct Params {
     outputs: u32, kernel_height: u32, kernel_width: u32, out_height: u32,
     out_width: u32, groups: u32, stride_y: u32, stride_x: u32,
     dilation_y: u32, dilation_x: u32, low_y: u32, low_x: u32,
-    samples_per_chunk: u32, chunks: u32,
+    samples_per_chunk: u32, sample_chunks: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -18,7 +18,7 @@ fn main(
     let tiles_high = (p.outputs + 3u) / 4u;
     let tiles = tiles_wide * tiles_high * p.groups;
     let chunk = index / tiles;
-    if chunk >= p.chunks { return; }
+    if chunk >= p.sample_chunks { return; }
     let group = index % tiles / tiles_wide / tiles_high;
     let channel = (index % tiles / tiles_wide % tiles_high) * 4u;
     let first = (index % tiles_wide) * 4u;

@@ -1,0 +1,99 @@
+//! Every variant of the GPU kernels, forced on whatever adapter is there: the parity suite, and products and convolutions whose
+//! edges lie within tiles, at them and beyond.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+#![cfg(feature = "webgpu")]
+
+mod gpu;
+mod reference;
+
+use gpu::{VARIANTS, gpu_test, say};
+use shoal_compute::{Backend, CpuBackend, WebGpuBackend, tolerance};
+use shoal_graph::{Graph, GraphBuilder, Op, TensorType, ValueId, Window2d};
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+gpu_test! {
+    async fn every_variant_agrees_with_reference_maths(backend) {
+        for choice in VARIANTS {
+            backend = backend.with_kernels(choice);
+            assert_eq!(reference::parity::check(&mut backend).await, reference::parity::GRAPHS);
+            say(&format!("{choice:?} agrees"));
+        }
+    }
+}
+
+fn graph(build: impl FnOnce(&mut GraphBuilder) -> ValueId) -> Graph {
+    let mut b = GraphBuilder::new();
+    let value = build(&mut b);
+    b.output("made", value);
+    b.finish().unwrap()
+}
+
+async fn agrees_with_the_cpu(backend: &mut WebGpuBackend, graph: &Graph, what: &str) {
+    let inputs = reference::random_inputs(graph, 7, 3);
+    let expected = CpuBackend::new().run_now(graph, inputs.clone()).unwrap();
+    let got = backend.run(graph, inputs).await.unwrap();
+    let comparison = tolerance::compare_tolerant(&got, &expected, tolerance::bound(graph)).unwrap();
+    assert!(comparison.is_within(), "{what}: {comparison:?}");
+}
+
+/// Batch, m, n, k: within a tile, one beyond, aligned and not, deep enough to be split.
+const PRODUCTS: [[u32; 4]; 8] = [
+    [1, 1, 1, 1],
+    [2, 33, 31, 17],
+    [1, 64, 64, 32],
+    [3, 36, 68, 20],
+    [1, 129, 130, 19],
+    [1, 128, 132, 48],
+    [1, 5, 260, 600],
+    [1, 40, 44, 1300],
+];
+
+gpu_test! {
+    async fn every_variant_multiplies_every_layout(backend) {
+        for choice in VARIANTS {
+            backend = backend.with_kernels(choice);
+            for [batch, m, n, k] in PRODUCTS {
+                for (trans_a, trans_b) in [(false, false), (false, true), (true, false), (true, true)] {
+                    let graph = graph(|b| {
+                        let a = b.input("a", TensorType::f32(if trans_a { [batch, k, m] } else { [batch, m, k] })).unwrap();
+                        let w = b.input("w", TensorType::f32(if trans_b { [batch, n, k] } else { [batch, k, n] })).unwrap();
+                        b.apply(Op::MatMul { trans_a, trans_b }, &[a, w]).unwrap()
+                    });
+                    let what = format!("{choice:?} {batch}x{m}x{n}x{k} {trans_a} {trans_b}");
+                    agrees_with_the_cpu(&mut backend, &graph, &what).await;
+                }
+            }
+        }
+    }
+}
+
+/// Samples, channels in and out, side, kernel, groups, stride and padding.
+const CONVOLUTIONS: [[u32; 8]; 4] =
+    [[2, 3, 5, 9, 3, 1, 1, 1], [3, 8, 36, 11, 3, 1, 2, 1], [1, 12, 8, 7, 2, 4, 1, 0], [5, 4, 33, 12, 1, 1, 1, 0]];
+
+gpu_test! {
+    async fn every_variant_convolves(backend) {
+        for choice in VARIANTS {
+            backend = backend.with_kernels(choice);
+            for [n, c, o, side, kernel, groups, stride, padding] in CONVOLUTIONS {
+                let graph = graph(|b| {
+                    let x = b.input("x", TensorType::f32([n, c, side, side])).unwrap();
+                    let w = b.input("w", TensorType::f32([o, c / groups, kernel, kernel])).unwrap();
+                    let window = Window2d::square(stride, padding);
+                    let y = b.apply(Op::Conv2d { window, groups }, &[x, w]).unwrap();
+                    let dx = Op::Conv2dGradInput { window, groups, height: side, width: side };
+                    let dx = b.apply(dx, &[w, y]).unwrap();
+                    let dw = Op::Conv2dGradWeight { window, groups, kernel_height: kernel, kernel_width: kernel };
+                    let dw = b.apply(dw, &[x, y]).unwrap();
+                    b.output("dx", dx);
+                    b.output("dw", dw);
+                    y
+                });
+                agrees_with_the_cpu(&mut backend, &graph, &format!("{choice:?} {n} {c} {o} {side} {kernel}")).await;
+            }
+        }
+    }
+}
