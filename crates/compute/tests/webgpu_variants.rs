@@ -8,7 +8,7 @@ mod gpu;
 mod reference;
 
 use gpu::{VARIANTS, gpu_test, say};
-use shoal_compute::{Backend, CpuBackend, WebGpuBackend, tolerance};
+use shoal_compute::{Backend, CpuBackend, KernelChoice, WebGpuBackend, tolerance};
 use shoal_graph::{Graph, GraphBuilder, Op, TensorType, ValueId, Window2d};
 
 #[cfg(target_arch = "wasm32")]
@@ -93,6 +93,51 @@ gpu_test! {
                     y
                 });
                 agrees_with_the_cpu(&mut backend, &graph, &format!("{choice:?} {n} {c} {o} {side} {kernel}")).await;
+            }
+        }
+    }
+}
+
+/// Heads, queries, keys, depth, width of values.
+const ATTENTIONS: [[u32; 5]; 5] =
+    [[2, 5, 7, 4, 3], [3, 32, 64, 16, 64], [1, 70, 130, 33, 65], [2, 1, 200, 64, 128], [1, 129, 65, 128, 20]];
+
+gpu_test! {
+    async fn every_variant_attends(backend) {
+        for choice in VARIANTS {
+            backend = backend.with_kernels(choice);
+            for [heads, queries, keys, depth, width] in ATTENTIONS {
+                for is_causal in [false, true] {
+                    let graph = graph(|b| {
+                        let q = b.input("q", TensorType::f32([heads, queries, depth])).unwrap();
+                        let k = b.input("k", TensorType::f32([heads, keys, depth])).unwrap();
+                        let v = b.input("v", TensorType::f32([heads, keys, width])).unwrap();
+                        b.attention(q, k, v, 0.3, is_causal).unwrap()
+                    });
+                    let before = backend.info().dispatches;
+                    agrees_with_the_cpu(&mut backend, &graph, &format!("{choice:?} {queries} {keys}")).await;
+                    // The mask, if any, and one pass.
+                    let is_one_pass = backend.info().dispatches - before <= 2 + u64::from(is_causal) * 3;
+                    assert_eq!(is_one_pass, choice != KernelChoice::Registers);
+                }
+            }
+        }
+    }
+
+    /// Other layouts of keys and values, and no scale.
+    async fn attention_takes_any_layout(backend) {
+        for choice in VARIANTS {
+            backend = backend.with_kernels(choice);
+            for (trans_k, trans_v) in [(true, true), (false, false), (false, true)] {
+                let graph = graph(|b| {
+                    let q = b.input("q", TensorType::f32([2, 40, 24])).unwrap();
+                    let k = b.input("k", TensorType::f32(if trans_k { [2, 70, 24] } else { [2, 24, 70] })).unwrap();
+                    let v = b.input("v", TensorType::f32(if trans_v { [2, 36, 70] } else { [2, 70, 36] })).unwrap();
+                    let scores = b.mat_mul(q, k, false, trans_k).unwrap();
+                    let weights = b.apply(Op::Softmax, &[scores]).unwrap();
+                    b.mat_mul(weights, v, false, trans_v).unwrap()
+                });
+                agrees_with_the_cpu(&mut backend, &graph, &format!("{choice:?} {trans_k} {trans_v}")).await;
             }
         }
     }

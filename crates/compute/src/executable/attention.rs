@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use shoal_graph::{Graph, Op, ValueId};
+use shoal_graph::{Graph, Node, Op, ValueId};
 
 use super::{
     Values,
@@ -32,19 +32,33 @@ const MIN_ROWS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Attention {
     /// The product q·kᵀ, by its node.
-    scores: usize,
-    chain: Option<Fused>,
+    pub(crate) scores: usize,
+    pub(crate) chain: Option<Fused>,
     /// The product with v, by its node.
-    context: usize,
+    pub(crate) context: usize,
 }
 
-/// Replaces every attention among the steps.
-pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers]) -> Vec<Step> {
+/// Whether a backend takes an attention of these products, by their nodes, and this chain.
+pub(crate) type Accepts<'a> = &'a dyn Fn(&Node, &Node, Option<&Fused>) -> bool;
+
+/// Replaces every attention among the steps that the backend takes.
+pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers], accepts: Accepts<'_>) -> Vec<Step> {
     let makers = fuse::makers(graph, &steps);
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     for at in 0..steps.len() {
         let Some((scores, chain, softmax)) = matches(graph, &steps, &makers, at, readers) else { continue };
         let Some(Step::Node(context)) = steps[at] else { continue };
+        let product = |at: usize| match &steps[at] {
+            Some(Step::Node(index)) => &graph.nodes()[*index],
+            _ => unreachable!("it was matched"),
+        };
+        let loop_of = |at: usize| match &steps[at] {
+            Some(Step::Fused(fused)) => Some(fused),
+            _ => None,
+        };
+        if !accepts(product(scores), &graph.nodes()[context], chain.and_then(loop_of)) {
+            continue;
+        }
         let Some(Step::Node(scores)) = steps[scores].take() else { unreachable!("it was matched") };
         let chain = chain.and_then(|chain| steps[chain].take()).map(|step| match step {
             Step::Fused(fused) => fused,
@@ -97,7 +111,7 @@ fn matches(
 
 impl Attention {
     /// What it reads and what it makes.
-    pub(super) fn values(&self, graph: &Graph) -> impl Iterator<Item = ValueId> + '_ {
+    pub(crate) fn values(&self, graph: &Graph) -> impl Iterator<Item = ValueId> + '_ {
         let (scores, context) = (&graph.nodes()[self.scores], &graph.nodes()[self.context]);
         let inner = scores.output;
         let chain = self.chain.iter().flat_map(Fused::values).filter(move |value| *value != inner);

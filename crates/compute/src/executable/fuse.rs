@@ -70,14 +70,16 @@ impl Limits {
 pub(super) fn steps(graph: &Graph) -> Vec<Step> {
     let readers = readers(graph);
     let steps = loops_of(graph, &readers, Limits { nodes: MAX_LOOP_NODES, values: usize::MAX });
-    let steps = attention::find(graph, steps, &readers);
+    let steps = attention::find(graph, steps, &readers, &|_, _, _| true);
     convolution::find(graph, steps, &readers)
 }
 
-/// The order in which a graph runs where loops have limits and attention is step by step.
+/// The order in which a graph runs where loops have limits, and some attentions are too much for one step.
 #[cfg(feature = "webgpu")]
-pub(crate) fn loops(graph: &Graph, limits: Limits) -> Vec<Step> {
-    loops_of(graph, &readers(graph), limits)
+pub(crate) fn loops(graph: &Graph, limits: Limits, accepts: attention::Accepts<'_>) -> Vec<Step> {
+    let readers = readers(graph);
+    let steps = loops_of(graph, &readers, limits);
+    attention::find(graph, steps, &readers, accepts)
 }
 
 fn loops_of(graph: &Graph, readers: &[Readers], limits: Limits) -> Vec<Step> {

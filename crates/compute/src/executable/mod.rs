@@ -2,7 +2,7 @@
 //! values freed after their last use, memory used again from run to run. None of it changes a bit of the results, unless
 //! the work is tolerant.
 
-mod attention;
+pub(crate) mod attention;
 mod buffers;
 mod convolution;
 pub(crate) mod fuse;

@@ -13,6 +13,8 @@ pub(super) enum Kernel {
     /// A loop of element-wise operations: its text, after the common part.
     Elementwise(Rc<str>),
     Reduce(Reduction, DType),
+    /// Attention in one pass: its text, as of a loop.
+    Attention(Rc<str>),
     /// A product by tiles.
     Tile(TileKernel),
     MatMul,
@@ -45,6 +47,7 @@ impl Kernel {
     pub(super) fn entry(&self) -> &'static str {
         match self {
             Kernel::Elementwise(_)
+            | Kernel::Attention(_)
             | Kernel::Reduce(..)
             | Kernel::Tile(_)
             | Kernel::MatMul
@@ -74,7 +77,9 @@ impl Kernel {
         let views = include_str!("shaders/views.wgsl");
         let conv = include_str!("shaders/conv2d_common.wgsl");
         let own: &[&str] = match self {
-            Kernel::Elementwise(text) => &[views, include_str!("shaders/functions.wgsl"), text],
+            Kernel::Elementwise(text) | Kernel::Attention(text) => {
+                &[views, include_str!("shaders/functions.wgsl"), text]
+            }
             Kernel::Reduce(reduction, dtype) => {
                 let text = include_str!("shaders/reduce.wgsl");
                 let text = text.replace("NUMBER", number(*dtype)).replace("COMBINE", combine(*reduction));

@@ -135,18 +135,18 @@ impl WebGpuBackend {
 
     /// What ran last, or a new plan.
     fn plan(&mut self, graph: &Graph) -> Result<Planned, ComputeError> {
-        match self.planned.take() {
-            Some(planned) if planned.graph == *graph => Ok(planned),
-            _ => Planned::new(
-                graph.clone(),
-                Device {
-                    choice: self.choice,
-                    is_fallback: self.is_fallback,
-                    has_packed_dot: self.has_packed_dot,
-                    max_storage_buffers: self.device.limits().max_storage_buffers_per_shader_stage as usize,
-                },
-            ),
+        if let Some(planned) = self.planned.take().filter(|planned| planned.graph == *graph) {
+            return Ok(planned);
         }
+        let limits = self.device.limits();
+        let device = Device {
+            choice: self.choice,
+            is_fallback: self.is_fallback,
+            has_packed_dot: self.has_packed_dot,
+            max_storage_buffers: limits.max_storage_buffers_per_shader_stage as usize,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        };
+        Planned::new(graph.clone(), device)
     }
 
     /// Compiles the kernels that are not compiled yet.

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use shoal_graph::{Binary, DType, Graph, Op, Unary};
+use shoal_graph::{Binary, DType, Graph, Op, Unary, ValueId};
 
 use super::{Dispatch, Operand, Plan, view_words};
 use crate::{
-    executable::fused::{Action, Fused, Instruction, Place},
+    executable::fused::{self, Action, Fused, Instruction, Place},
     webgpu::kernel::{Kernel, WORKGROUP, number},
 };
 
@@ -23,48 +23,87 @@ pub(super) fn numbers(graph: &Graph) -> Vec<Option<u32>> {
     numbers
 }
 
+/// A loop as text: bindings from a number on, further parameters, and statements that make `y0`, `y1` … of element `i`.
+pub(super) struct Loop {
+    pub(super) bindings: String,
+    pub(super) parameters: Vec<u32>,
+    pub(super) operands: Vec<Operand>,
+    pub(super) body: String,
+}
+
+impl Loop {
+    /// The loop, of whose operands one may be given as `score`. Its parameters follow those that are there, whole vectors.
+    pub(super) fn new(
+        graph: &Graph,
+        fused: &Fused,
+        numbers: &[Option<u32>],
+        first_binding: usize,
+        parameters: Vec<u32>,
+        score: Option<ValueId>,
+    ) -> Self {
+        let mut made = Self { bindings: String::new(), parameters, operands: Vec::new(), body: String::new() };
+        for (index, (_, dtype)) in fused.results.iter().enumerate() {
+            line(&mut made.body, format_args!("var y{index}: {};", number(*dtype)));
+        }
+        for (index, dtype) in fused.registers.iter().enumerate() {
+            line(&mut made.body, format_args!("var r{index}: {};", number(*dtype)));
+        }
+        for (index, operand) in fused.operands.iter().enumerate() {
+            if score == Some(operand.value) {
+                line(&mut made.body, format_args!("let x{index} = score;"));
+                continue;
+            }
+            made.operand(graph, index, operand, numbers, first_binding);
+        }
+        for instruction in fused.before.iter().chain(&fused.code) {
+            line(&mut made.body, format_args!("{} = {};", place(instruction.to), expression(instruction)));
+        }
+        made
+    }
+
+    fn operand(
+        &mut self,
+        graph: &Graph,
+        index: usize,
+        operand: &fused::Operand,
+        numbers: &[Option<u32>],
+        first_binding: usize,
+    ) {
+        let number = number(graph.value_type(operand.value).dtype);
+        let at = self.parameters.len() / 4;
+        if let Some(word) = numbers[operand.value.index()] {
+            line(&mut self.body, format_args!("let x{index} = bitcast<{number}>(p[{at}].x);"));
+            self.parameters.extend([word, 0, 0, 0]);
+            return;
+        }
+        let binding = first_binding + self.operands.len();
+        self.operands.push(Operand::Value(operand.value));
+        line(
+            &mut self.bindings,
+            format_args!("@group(0) @binding({binding}) var<storage, read> operand{index}: array<{number}>;"),
+        );
+        if operand.view.is_flat() {
+            line(&mut self.body, format_args!("let x{index} = operand{index}[i];"));
+        } else if operand.view.is_single() {
+            line(&mut self.body, format_args!("let x{index} = operand{index}[0];"));
+        } else {
+            line(&mut self.body, format_args!("let x{index} = operand{index}[at({at}u, i)];"));
+            self.parameters.extend(view_words(&operand.view));
+        }
+    }
+}
+
 /// The dispatch of a loop.
 pub(super) fn plan(graph: &Graph, fused: &Fused, numbers: &[Option<u32>]) -> Plan {
     let made: Vec<_> = fused.results.iter().map(|(value, _)| *value).collect();
-    let mut parameters = vec![fused.len as u32, 0, 0, 0];
-    let (mut operands, mut bindings, mut body) = (Vec::new(), String::new(), String::new());
+    let own = Loop::new(graph, fused, numbers, 1 + made.len(), vec![fused.len as u32, 0, 0, 0], None);
+    let Loop { mut bindings, parameters, operands, mut body } = own;
     for (index, (_, dtype)) in fused.results.iter().enumerate() {
         let (binding, number) = (1 + index, number(*dtype));
         line(
             &mut bindings,
             format_args!("@group(0) @binding({binding}) var<storage, read_write> result{index}: array<{number}>;"),
         );
-        line(&mut body, format_args!("var y{index}: {number};"));
-    }
-    for (index, dtype) in fused.registers.iter().enumerate() {
-        line(&mut body, format_args!("var r{index}: {};", number(*dtype)));
-    }
-    for (index, operand) in fused.operands.iter().enumerate() {
-        let number = number(graph.value_type(operand.value).dtype);
-        if let Some(word) = numbers[operand.value.index()] {
-            line(&mut body, format_args!("let x{index} = bitcast<{number}>(p[{}].x);", parameters.len() / 4));
-            parameters.extend([word, 0, 0, 0]);
-            continue;
-        }
-        let binding = 1 + made.len() + operands.len();
-        operands.push(Operand::Value(operand.value));
-        line(
-            &mut bindings,
-            format_args!("@group(0) @binding({binding}) var<storage, read> operand{index}: array<{number}>;"),
-        );
-        if operand.view.is_flat() {
-            line(&mut body, format_args!("let x{index} = operand{index}[i];"));
-        } else if operand.view.is_single() {
-            line(&mut body, format_args!("let x{index} = operand{index}[0];"));
-        } else {
-            line(&mut body, format_args!("let x{index} = operand{index}[at({}u, i)];", parameters.len() / 4));
-            parameters.extend(view_words(&operand.view));
-        }
-    }
-    for instruction in fused.before.iter().chain(&fused.code) {
-        line(&mut body, format_args!("{} = {};", place(instruction.to), expression(instruction)));
-    }
-    for index in 0..made.len() {
         line(&mut body, format_args!("result{index}[i] = y{index};"));
     }
     let text = format!(

@@ -2,6 +2,7 @@
 //! grouped as on the CPU. Long sums are two dispatches, partial sums and their total, so that they do not run on a handful
 //! of invocations.
 
+mod attention;
 mod elementwise;
 mod indices;
 mod moves;
@@ -21,6 +22,7 @@ use crate::{
     executable::{
         dead_after,
         fuse::{self, Step},
+        fused::Fused,
     },
     kernels::strided::View,
 };
@@ -41,6 +43,7 @@ pub(super) struct Device {
     pub(super) is_fallback: bool,
     pub(super) has_packed_dot: bool,
     pub(super) max_storage_buffers: usize,
+    pub(super) max_workgroup_bytes: u32,
 }
 
 /// One dispatch.
@@ -88,14 +91,18 @@ impl Planned {
         refuse::bytes(&graph)?;
         let indices = indices::of(&graph)?;
         let limits = fuse::Limits { nodes: MAX_LOOP_NODES, values: device.max_storage_buffers };
-        let steps = fuse::loops(&graph, limits);
-        let dead = dead_after(&graph, &steps);
         let numbers = elementwise::numbers(&graph);
+        let accepts = |scores: &Node, context: &Node, chain: Option<&Fused>| {
+            attention::suits(&graph, device, &numbers, (scores, context), chain)
+        };
+        let steps = fuse::loops(&graph, limits, &accepts);
+        let dead = dead_after(&graph, &steps);
         let plans = steps.iter().zip(dead).map(|(step, dead)| {
             let plan = match step {
                 Step::Fused(fused) => elementwise::plan(&graph, fused, &numbers),
                 Step::Node(index) => node(&graph, device, &graph.nodes()[*index])?,
-                Step::Attention(_) | Step::Convolution(_) => unreachable!("they are found in the CPU's steps alone"),
+                Step::Attention(attention) => attention::plan(&graph, device, attention, &numbers),
+                Step::Convolution(_) => unreachable!("it is found in the CPU's steps alone"),
             };
             Ok(Plan { dead, ..plan })
         });
