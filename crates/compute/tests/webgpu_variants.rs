@@ -9,7 +9,7 @@ mod reference;
 
 use gpu::{VARIANTS, gpu_test, say};
 use shoal_compute::{Backend, CpuBackend, KernelChoice, WebGpuBackend, tolerance};
-use shoal_graph::{Graph, GraphBuilder, Op, TensorType, ValueId, Window2d};
+use shoal_graph::{Graph, GraphBuilder, Op, Reduction, TensorType, ValueId, Window2d};
 
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
@@ -140,5 +140,50 @@ gpu_test! {
                 agrees_with_the_cpu(&mut backend, &graph, &format!("{choice:?} {trans_k} {trans_v}")).await;
             }
         }
+    }
+}
+
+/// Rows of 1 to beyond a workgroup, and sums split into chunks along either axis.
+const ROWS: [[u32; 2]; 6] = [[1, 1], [3, 127], [2, 256], [5, 1000], [300, 33], [2, 20_000]];
+
+gpu_test! {
+    async fn every_variant_works_on_rows(backend) {
+        for choice in VARIANTS {
+            backend = backend.with_kernels(choice);
+            for [rows, width] in ROWS {
+                let graph = graph(|b| {
+                    let x = b.input("x", TensorType::f32([rows, width])).unwrap();
+                    let y = b.apply(Op::Softmax, &[x]).unwrap();
+                    let dx = b.apply(Op::SoftmaxGrad, &[y, x]).unwrap();
+                    let labels = b.input("labels", TensorType::i32([rows])).unwrap();
+                    for (name, reduction) in [("sum", Reduction::Sum), ("max", Reduction::Max), ("min", Reduction::Min)] {
+                        for axis in 0..2 {
+                            let made = b.reduce(reduction, x, &[axis]).unwrap();
+                            b.output(format!("{name}{axis}"), made);
+                        }
+                    }
+                    if width >= 3 {
+                        let loss = b.cross_entropy(x, labels).unwrap();
+                        let gradient = b.apply(Op::SoftmaxCrossEntropyGrad, &[x, labels, loss]).unwrap();
+                        b.output("gradient", gradient);
+                        b.output("loss", loss);
+                    }
+                    b.output("dx", dx);
+                    y
+                });
+                agrees_with_the_cpu(&mut backend, &graph, &format!("{choice:?} {rows} {width}")).await;
+            }
+        }
+    }
+
+    /// Longer than Mesa's software driver lets a loop be.
+    async fn a_long_row_is_summed_to_its_end(backend) {
+        let graph = graph(|b| {
+            let x = b.input("x", TensorType::f32([2, 150_000])).unwrap();
+            let sum = b.reduce(Reduction::Sum, x, &[1]).unwrap();
+            b.output("sum", sum);
+            b.apply(Op::Softmax, &[x]).unwrap()
+        });
+        agrees_with_the_cpu(&mut backend, &graph, "150,000 wide").await;
     }
 }

@@ -13,6 +13,8 @@ pub(super) enum Kernel {
     /// A loop of element-wise operations: its text, after the common part.
     Elementwise(Rc<str>),
     Reduce(Reduction, DType),
+    /// A reduction with a workgroup for each result, or chunk of one.
+    ReduceWide(Reduction, DType),
     /// Attention in one pass: its text, as of a loop.
     Attention(Rc<str>),
     /// A product by tiles.
@@ -32,6 +34,15 @@ pub(super) enum Kernel {
     MaxPoolGrad,
     SumPool,
     SumPoolGrad,
+    /// An invocation a row.
+    Rows(RowOp),
+    /// A workgroup a row.
+    WideRows(RowOp),
+}
+
+/// Operations on rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RowOp {
     Softmax,
     SoftmaxGrad,
     CrossEntropy,
@@ -49,6 +60,7 @@ impl Kernel {
             Kernel::Elementwise(_)
             | Kernel::Attention(_)
             | Kernel::Reduce(..)
+            | Kernel::ReduceWide(..)
             | Kernel::Tile(_)
             | Kernel::MatMul
             | Kernel::Conv2d
@@ -65,10 +77,10 @@ impl Kernel {
             Kernel::MaxPoolGrad => "greatest_grad",
             Kernel::SumPool => "sums",
             Kernel::SumPoolGrad => "sums_grad",
-            Kernel::Softmax => "softmax",
-            Kernel::SoftmaxGrad => "softmax_grad",
-            Kernel::CrossEntropy => "cross_entropy",
-            Kernel::CrossEntropyGrad => "cross_entropy_grad",
+            Kernel::Rows(RowOp::Softmax) | Kernel::WideRows(RowOp::Softmax) => "softmax",
+            Kernel::Rows(RowOp::SoftmaxGrad) | Kernel::WideRows(RowOp::SoftmaxGrad) => "softmax_grad",
+            Kernel::Rows(RowOp::CrossEntropy) | Kernel::WideRows(RowOp::CrossEntropy) => "cross_entropy",
+            Kernel::Rows(RowOp::CrossEntropyGrad) | Kernel::WideRows(RowOp::CrossEntropyGrad) => "cross_entropy_grad",
         }
     }
 
@@ -80,8 +92,11 @@ impl Kernel {
             Kernel::Elementwise(text) | Kernel::Attention(text) => {
                 &[views, include_str!("shaders/functions.wgsl"), text]
             }
-            Kernel::Reduce(reduction, dtype) => {
-                let text = include_str!("shaders/reduce.wgsl");
+            Kernel::Reduce(reduction, dtype) | Kernel::ReduceWide(reduction, dtype) => {
+                let text = match self {
+                    Kernel::ReduceWide(..) => include_str!("shaders/reduce_wide.wgsl"),
+                    _ => include_str!("shaders/reduce.wgsl"),
+                };
                 let text = text.replace("NUMBER", number(*dtype)).replace("COMBINE", combine(*reduction));
                 return [include_str!("shaders/common.wgsl"), views, &text].concat();
             }
@@ -99,9 +114,8 @@ impl Kernel {
             | Kernel::MaxPoolGrad
             | Kernel::SumPool
             | Kernel::SumPoolGrad => &[include_str!("shaders/pool.wgsl")],
-            Kernel::Softmax | Kernel::SoftmaxGrad | Kernel::CrossEntropy | Kernel::CrossEntropyGrad => {
-                &[include_str!("shaders/rows.wgsl")]
-            }
+            Kernel::Rows(_) => &[include_str!("shaders/rows.wgsl")],
+            Kernel::WideRows(_) => &[include_str!("shaders/rows_wide.wgsl")],
         };
         [include_str!("shaders/common.wgsl"), &own.concat()].concat()
     }

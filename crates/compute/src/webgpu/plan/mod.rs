@@ -14,7 +14,7 @@ mod windows;
 use shoal_graph::{Graph, Node, Op, ValueId};
 
 use super::{
-    kernel::{Kernel, TILE, WORKGROUP},
+    kernel::{Kernel, RowOp, TILE, WORKGROUP},
     tile::KernelChoice,
 };
 use crate::{
@@ -44,6 +44,23 @@ pub(super) struct Device {
     pub(super) has_packed_dot: bool,
     pub(super) max_storage_buffers: usize,
     pub(super) max_workgroup_bytes: u32,
+}
+
+/// Neighbouring elements from which on a workgroup works on them together: two waves' worth.
+const MIN_TOGETHER: u64 = 128;
+/// Elements that one invocation takes alone on a software adapter: Mesa's ends the loops of a kernel silently after 65,535
+/// turns in all, and operations on rows have three.
+const MAX_ALONE: u64 = 16_384;
+
+impl Device {
+    /// Whether a workgroup is to work together on so many neighbouring elements.
+    fn takes_workgroups(self, elements: u64) -> bool {
+        match self.choice {
+            KernelChoice::Tiles(_) => true,
+            KernelChoice::Registers => false,
+            KernelChoice::ByShape => elements >= if self.is_fallback { MAX_ALONE } else { MIN_TOGETHER },
+        }
+    }
 }
 
 /// One dispatch.
@@ -153,10 +170,10 @@ fn node(graph: &Graph, device: Device, node: &Node) -> Result<Plan, ComputeError
         }
         Op::Reduce { reduction, axes } => reduce::plan(&call, *reduction, axes),
         Op::ArgMax { axis } => call.one(Kernel::ArgMax, &call.indexed(call.shape(0), *axis, 0), call.len()),
-        Op::Softmax => call.rows(Kernel::Softmax),
-        Op::SoftmaxGrad => call.rows(Kernel::SoftmaxGrad),
+        Op::Softmax => call.rows(RowOp::Softmax),
+        Op::SoftmaxGrad => call.rows(RowOp::SoftmaxGrad),
         Op::SoftmaxCrossEntropy => reduce::cross_entropy(&call),
-        Op::SoftmaxCrossEntropyGrad => call.rows(Kernel::CrossEntropyGrad),
+        Op::SoftmaxCrossEntropyGrad => call.rows(RowOp::CrossEntropyGrad),
         Op::Gather { axis } => {
             let indices = graph.value_type(node.inputs[1]).elements();
             call.one(Kernel::Gather, &call.indexed(call.shape(0), *axis, indices), call.len())
@@ -231,9 +248,17 @@ impl<'a> Call<'a> {
     }
 
     /// Rows over the last axis of the first operand.
-    fn rows(&self, kernel: Kernel) -> Plan {
-        let rows = self.row_sizes();
-        self.one(kernel, &rows, rows[0].into())
+    fn rows(&self, op: RowOp) -> Plan {
+        self.plan(vec![self.row_dispatch(op)])
+    }
+
+    fn row_dispatch(&self, op: RowOp) -> Dispatch {
+        let [rows, width] = self.row_sizes();
+        if self.device.takes_workgroups(width.into()) {
+            let dispatch = self.dispatch(Kernel::WideRows(op), &[rows, width], 0);
+            return Dispatch { workgroups: rows.into(), ..dispatch };
+        }
+        self.dispatch(Kernel::Rows(op), &[rows, width], rows.into())
     }
 
     /// How many rows, and how wide.
