@@ -8,7 +8,7 @@ mod gpu;
 mod reference;
 
 use gpu::{VARIANTS, gpu_test, say};
-use shoal_compute::{Backend, CpuBackend, KernelChoice, WebGpuBackend, tolerance};
+use shoal_compute::{Backend, CpuBackend, WebGpuBackend, tolerance};
 use shoal_graph::{Graph, GraphBuilder, Op, Reduction, TensorType, ValueId, Window2d};
 
 #[cfg(target_arch = "wasm32")]
@@ -99,9 +99,11 @@ gpu_test! {
 }
 
 /// Heads, queries, keys, depth, width of values.
+#[cfg(not(target_arch = "wasm32"))]
 const ATTENTIONS: [[u32; 5]; 5] =
     [[2, 5, 7, 4, 3], [3, 32, 64, 16, 64], [1, 70, 130, 33, 65], [2, 1, 200, 64, 128], [1, 129, 65, 128, 20]];
 
+#[cfg(not(target_arch = "wasm32"))] // SwiftShader needs longer for it than a test may
 gpu_test! {
     async fn every_variant_attends(backend) {
         for choice in VARIANTS {
@@ -118,7 +120,7 @@ gpu_test! {
                     agrees_with_the_cpu(&mut backend, &graph, &format!("{choice:?} {queries} {keys}")).await;
                     // The mask, if any, and one pass.
                     let is_one_pass = backend.info().dispatches - before <= 2 + u64::from(is_causal) * 3;
-                    assert_eq!(is_one_pass, choice != KernelChoice::Registers);
+                    assert_eq!(is_one_pass, choice != VARIANTS[0]);
                 }
             }
         }

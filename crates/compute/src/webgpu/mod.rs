@@ -142,7 +142,6 @@ impl WebGpuBackend {
         let device = Device {
             choice: self.choice,
             is_fallback: self.is_fallback,
-            has_packed_dot: self.has_packed_dot,
             max_storage_buffers: limits.max_storage_buffers_per_shader_stage as usize,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
         };

@@ -76,7 +76,10 @@ pub(super) fn suits(
     let is_wanted = match device.choice {
         KernelChoice::Tiles(_) => true,
         KernelChoice::Registers => false,
-        KernelChoice::ByShape => !device.is_fallback && sizes.queries >= MIN_QUERIES,
+        // Browsers' compilers have not been seen to take it: SwiftShader needs longer than a test may.
+        KernelChoice::ByShape => {
+            cfg!(not(target_arch = "wasm32")) && !device.is_fallback && sizes.queries >= MIN_QUERIES
+        }
     };
     fits && is_wanted
 }

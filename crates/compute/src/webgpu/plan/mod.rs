@@ -41,7 +41,6 @@ pub(super) enum Operand {
 pub(super) struct Device {
     pub(super) choice: KernelChoice,
     pub(super) is_fallback: bool,
-    pub(super) has_packed_dot: bool,
     pub(super) max_storage_buffers: usize,
     pub(super) max_workgroup_bytes: u32,
 }

@@ -1,6 +1,6 @@
 //! Products by tiles: a workgroup computes a block of the result, takes the operands' parts of it through workgroup memory, and
-//! an invocation sums four or eight rows by as many columns in registers. Products of matrices, convolutions and products of
-//! bytes are the same kernel with other ways to fetch an operand; its text is made for each (`text.rs`).
+//! an invocation sums four or eight rows by as many columns in registers. Products of matrices and convolutions are the
+//! same kernel with other ways to fetch an operand; its text is made for each (`text.rs`).
 //!
 //! **Choice.** A tile is worth its barriers where it is full and there are enough of them; software adapters run kernels with
 //! barriers an order of magnitude slower, so they always take the register kernel. [`Plan::choose`] weighs padding and
@@ -173,15 +173,7 @@ pub(super) struct Side {
 /// What is multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Product {
-    Floats {
-        a: Side,
-        b: Side,
-        is_result_aligned: bool,
-    },
-    /// Words of four bytes each along the depth, both operands by rows; with WGSL's own product of words, or one spelled out.
-    Bytes {
-        has_packed_dot: bool,
-    },
+    Floats { a: Side, b: Side, is_result_aligned: bool },
     Conv2d,
     Conv2dGradInput,
     Conv2dGradWeight,

@@ -8,24 +8,17 @@
 use std::fmt::Write as _;
 
 use super::{Along, DEPTH, Product, Side, TileKernel};
-use crate::webgpu::kernel::dot_function;
 
 /// What a kernel's text is made of.
 struct Text {
     /// Parameters after the common ones, bindings, and the functions `lines_a`, `block_a`, `lines_b`, `block_b`, `store`.
     operands: String,
-    /// Type of what is multiplied, and of sums.
-    from: &'static str,
-    to: &'static str,
     along: [Along; 2],
-    /// Functions of the product.
-    helpers: &'static str,
 }
 
 pub(super) fn source(kernel: TileKernel) -> String {
     let text = match kernel.product {
         Product::Floats { a, b, is_result_aligned } => floats(a, b, is_result_aligned),
-        Product::Bytes { has_packed_dot } => bytes(has_packed_dot),
         Product::Conv2d => {
             let blocks = by_depth('a') + &by_taps('b', "kernel_height", "kernel_width");
             conv(include_str!("../shaders/tile/conv2d.wgsl"), [Along::Depth, Along::Lines], &blocks)
@@ -39,7 +32,6 @@ pub(super) fn source(kernel: TileKernel) -> String {
             conv(include_str!("../shaders/tile/conv2d_grad_weight.wgsl"), [Along::Depth, Along::Depth], &blocks)
         }
     };
-    let (from, to) = (text.from, text.to);
     let extent = kernel.size.extent();
     let [row_quads, column_quads] = kernel.size.quads();
     let (quads, invocations) = (extent / 4, kernel.size.invocations());
@@ -47,7 +39,7 @@ pub(super) fn source(kernel: TileKernel) -> String {
     let mut main = String::new();
     let mut line = |text: std::fmt::Arguments<'_>| writeln!(main, "{text}").expect("a string takes everything");
     for (row, column) in places(row_quads * 4, column_quads) {
-        line(format_args!("var s{row}_{column} = vec4<{to}>();"));
+        line(format_args!("var s{row}_{column} = vec4<f32>();"));
     }
     line(format_args!("for (var k = first_k; k < end_k; k += {DEPTH}u) {{"));
     line(format_args!("workgroupBarrier();"));
@@ -70,13 +62,7 @@ pub(super) fn source(kernel: TileKernel) -> String {
         for (row, column) in places(row_quads * 4, column_quads) {
             let a = format!("a{k}_{}.{}", row / 4, ["x", "y", "z", "w"][row as usize % 4]);
             let (sum, b) = (format!("s{row}_{column}"), format!("b{k}_{column}"));
-            if to == "f32" {
-                line(format_args!("{sum} = fma(vec4({a}), {b}, {sum});"));
-            } else {
-                line(format_args!(
-                    "{sum} += vec4(dot4({a}, {b}.x), dot4({a}, {b}.y), dot4({a}, {b}.z), dot4({a}, {b}.w));"
-                ));
-            }
+            line(format_args!("{sum} = fma(vec4({a}), {b}, {sum});"));
         }
     }
     line(format_args!("}}"));
@@ -91,13 +77,13 @@ pub(super) fn source(kernel: TileKernel) -> String {
         Along::Depth => format!("vec2(own / {}u, own % {}u)", DEPTH / 4, DEPTH / 4),
     };
     let [of_a, of_b] = text.along.map(place);
-    let (operands, helpers) = (text.operands, text.helpers);
+    let operands = text.operands;
     format!(
-        "{helpers}{operands}
-struct Block {{ k0: vec4<{from}>, k1: vec4<{from}>, k2: vec4<{from}>, k3: vec4<{from}> }}
+        "{operands}
+struct Block {{ k0: vec4<f32>, k1: vec4<f32>, k2: vec4<f32>, k3: vec4<f32> }}
 
-var<workgroup> tile_a: array<vec4<{from}>, {tile}>;
-var<workgroup> tile_b: array<vec4<{from}>, {tile}>;
+var<workgroup> tile_a: array<vec4<f32>, {tile}>;
+var<workgroup> tile_b: array<vec4<f32>, {tile}>;
 
 fn fetch(is_a: bool, lines: Lines, k: u32, end_k: u32) -> Block {{
     if is_a {{
@@ -158,7 +144,7 @@ fn by_depth(side: char) -> String {
 }
 
 /// A matrix by its strides.
-fn side(name: char, side: Side, extent: char, from: &str) -> String {
+fn side(name: char, side: Side, extent: char) -> String {
     let lines = format!(
         "fn lines_{name}(matrix: u32, first: u32) -> Lines {{
     let lines = min(vec4(first, first + 1u, first + 2u, first + 3u), vec4(p.{extent} - 1u));
@@ -170,8 +156,8 @@ fn side(name: char, side: Side, extent: char, from: &str) -> String {
         Side { is_aligned: false, .. } => {
             let four = ["x", "y", "z", "w"].map(|i| format!("{name}[at.{i}]")).join(", ");
             format!(
-                "fn at_{name}(lines: Lines, k: u32, end_k: u32) -> vec4<{from}> {{
-    if k >= end_k {{ return vec4<{from}>(); }}
+                "fn at_{name}(lines: Lines, k: u32, end_k: u32) -> vec4<f32> {{
+    if k >= end_k {{ return vec4<f32>(); }}
     let at = lines.at + k * p.{name}_depth;
     return vec4({four});
 }}
@@ -182,8 +168,8 @@ fn side(name: char, side: Side, extent: char, from: &str) -> String {
         // The extent of the lines is a multiple of four, so all four are there or none.
         Side { along: Along::Lines, is_aligned: true } => {
             format!(
-                "fn at_{name}(lines: Lines, k: u32, end_k: u32) -> vec4<{from}> {{
-    if k >= end_k {{ return vec4<{from}>(); }}
+                "fn at_{name}(lines: Lines, k: u32, end_k: u32) -> vec4<f32> {{
+    if k >= end_k {{ return vec4<f32>(); }}
     return {name}[(lines.at.x + k * p.{name}_depth) / 4u];
 }}
 {}",
@@ -207,34 +193,27 @@ if k >= end_k {{ return Block(); }}
     lines + &block
 }
 
-fn array(element: &str, is_aligned: bool) -> String {
-    if is_aligned { format!("array<vec4<{element}>>") } else { format!("array<{element}>") }
+fn array(is_aligned: bool) -> &'static str {
+    if is_aligned { "array<vec4<f32>>" } else { "array<f32>" }
 }
 
 /// `store` of a result by rows.
-fn rows(is_aligned: bool, to: &str) -> String {
+fn rows(is_aligned: bool) -> String {
     let scalars = ["x", "y", "z", "w"].into_iter().enumerate();
     let scalars = scalars.map(|(i, l)| format!("if column + {i}u < p.n {{ c[at + {i}u] = values.{l}; }}\n"));
     let write = if is_aligned { "c[at / 4u] = values;\n".to_owned() } else { scalars.collect() };
     format!(
         "@group(0) @binding(1) var<storage, read_write> c: {};
-fn store(part: u32, row: u32, column: u32, values: vec4<{to}>) {{
+fn store(part: u32, row: u32, column: u32, values: vec4<f32>) {{
 if row >= p.m || column >= p.n {{ return; }}
 let at = (part * p.m + row) * p.n + column;
 {write}}}
 ",
-        array(to, is_aligned)
+        array(is_aligned)
     )
 }
 
-fn matrices(
-    a: Side,
-    b: Side,
-    is_result_aligned: bool,
-    from: &'static str,
-    to: &'static str,
-    helpers: &'static str,
-) -> Text {
+fn floats(a: Side, b: Side, is_result_aligned: bool) -> Text {
     let operands = format!(
         "struct Params {{ {COMMON} a_line: u32, a_depth: u32, b_line: u32, b_depth: u32 }}
 struct Lines {{ at: vec4<u32> }}
@@ -242,22 +221,13 @@ struct Lines {{ at: vec4<u32> }}
 @group(0) @binding(2) var<storage, read> a: {};
 @group(0) @binding(3) var<storage, read> b: {};
 {}{}{}",
-        array(from, a.is_aligned),
-        array(from, b.is_aligned),
-        side('a', a, 'm', from),
-        side('b', b, 'n', from),
-        rows(is_result_aligned, to)
+        array(a.is_aligned),
+        array(b.is_aligned),
+        side('a', a, 'm'),
+        side('b', b, 'n'),
+        rows(is_result_aligned)
     );
-    Text { operands, from, to, along: [a.along, b.along], helpers }
-}
-
-fn floats(a: Side, b: Side, is_result_aligned: bool) -> Text {
-    matrices(a, b, is_result_aligned, "f32", "f32", "")
-}
-
-fn bytes(has_packed_dot: bool) -> Text {
-    let side = Side { along: Along::Depth, is_aligned: false };
-    matrices(side, side, false, "u32", "i32", dot_function(has_packed_dot))
+    Text { operands, along: [a.along, b.along] }
 }
 
 /// A convolution: its own functions after its parameters.
@@ -265,7 +235,7 @@ fn conv(functions: &str, along: [Along; 2], blocks: &str) -> Text {
     let common =
         include_str!("../shaders/conv2d_common.wgsl").replace("struct Params {", &format!("struct Params {{ {COMMON}"));
     let operands = [&common, include_str!("../shaders/tile/conv2d_taps.wgsl"), functions, blocks].concat();
-    Text { operands, from: "f32", to: "f32", along, helpers: "" }
+    Text { operands, along }
 }
 
 /// Four deep of four lines of an image, the depth taken apart by these extents.
