@@ -12,7 +12,7 @@ use shoal_compute::{
     tolerance,
     vectors::vector_unit,
 };
-use shoal_graph::{Graph, GraphBuilder, Literal, Op, TensorType, Unary, ValueId};
+use shoal_graph::{DType, Graph, GraphBuilder, Literal, Op, TensorType, Unary, ValueId};
 use shoal_wire::proto::{Gradient, LocalTraining, unit::Program};
 use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -42,8 +42,10 @@ async fn the_gpu_agrees_with_the_cpu_on_random_shapes() {
     for case in reference::random_cases::random_cases(1200) {
         let inputs = case.inputs();
         let got = backend.run(&case.graph, inputs.clone()).await;
-        if matches!(case.op, Op::MatMulInteger { .. }) {
-            let refused = ComputeError::UnsupportedOp { backend: "webgpu", op: "mat_mul_integer" };
+        let is_bytes = |value: &TensorType| matches!(value.dtype, DType::I8 | DType::U8);
+        let is_root = case.op == Op::Unary(Unary::Sqrt) && case.types[0].dtype == DType::I32;
+        if is_root || matches!(case.op, Op::Requantize { .. }) || case.graph.types().iter().any(is_bytes) {
+            let refused = ComputeError::UnsupportedOp { backend: "webgpu", op: case.op.name() };
             assert_eq!(got.unwrap_err(), refused);
             continue;
         }
@@ -52,7 +54,7 @@ async fn the_gpu_agrees_with_the_cpu_on_random_shapes() {
         assert!(error < 1e-5, "{:?} of {:?}: off by {error:e}", case.op, case.types);
         compared += 1;
     }
-    assert!(compared > 700, "{compared}");
+    assert!(compared > 450, "{compared}");
 }
 
 #[wasm_bindgen_test]

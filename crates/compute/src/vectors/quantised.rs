@@ -44,7 +44,8 @@ fn convolutions(b: &mut GraphBuilder) -> Result<(), GraphError> {
         height: Axis2d { stride: 2, dilation: 1, low: 0, high: 2 },
         width: Axis2d { stride: 1, dilation: 2, low: 1, high: 0 },
     };
-    let cases: [(&str, [u32; 4], [u32; 4], Window2d, u32); 5] = [
+    type Case = (&'static str, [u32; 4], [u32; 4], Window2d, u32);
+    let cases: [Case; 5] = [
         ("padded", [2, 5, 9, 11], [7, 5, 3, 3], Window2d::square(1, 1), 1),
         ("strided_k1152", [1, 128, 7, 7], [9, 128, 3, 3], Window2d::square(2, 2), 1),
         ("pointwise", [2, 9, 6, 7], [10, 9, 1, 1], Window2d::DENSE, 1),
