@@ -1,5 +1,5 @@
 //! A sentence encoder as integers: calibrated on some paragraphs of a book, judged on others.
-//! `cargo run -p shoal-quantize --example sentences -- FOLDER [TOKENS] [min-max|mean-square|percentile]` with the folder of
+//! `cargo run -p shoal-quantize --example sentences -- FOLDER [TOKENS] [min-max|mean-square|percentile] [MAX_LOSS]` with the folder of
 //! all-MiniLM-L6-v2's `model.safetensors` and `tokenizer.json`.
 
 use std::{
@@ -15,7 +15,7 @@ use shoal_dataset::{
     Elements, Input, Padding, Recipe, ShardOptions, Shards, Source, Step, TextInput, TextRows, Tokenizer,
 };
 use shoal_onnx::{Model, Sizes};
-use shoal_quantize::{RangeRule, compare, quantised_inputs, quantize};
+use shoal_quantize::{Options, RangeRule, compare, quantised_inputs, quantize};
 
 /// Rows of a run.
 const BATCH: u32 = 8;
@@ -32,6 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("percentile") => RangeRule::Percentile,
         Some(other) => return Err(format!("{other} is no rule").into()),
     };
+    let max_loss = args.next().map_or(Ok(Options::default().max_loss), |text| text.parse())?;
+    let options = Options { rule, max_loss };
     let embed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/embed");
     let weights = Bytes::from(std::fs::read(folder.join("model.safetensors"))?);
     let bytes = Bytes::from(std::fs::read(embed.join("minilm.onnx"))?);
@@ -60,8 +62,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             (own, other)
         });
     let started = Instant::now();
-    let quantised = quantize(&graph, &weights, &calibration, rule)?;
-    println!("{} tokens, {rule:?}, quantised in {:.1} s", tokens, started.elapsed().as_secs_f64());
+    let quantised = quantize(&graph, &weights, &calibration, options)?;
+    println!("{} tokens, {options:?}, quantised in {:.1} s", tokens, started.elapsed().as_secs_f64());
     let bytes = |tensors: &Tensors| tensors.iter().map(|(_, tensor)| tensor.tensor_type().bytes()).sum::<u64>();
     println!("weights {} bytes, were {}", bytes(&quantised.weights), bytes(&weights));
     println!("graph {} nodes, {} bytes", quantised.graph.nodes().len(), quantised.graph.bytes().len());

@@ -3,7 +3,7 @@
 use shoal_compute::{Data, Executable, Tensor, Tensors};
 use shoal_graph::{DType, Graph, GraphBuilder, ValueId};
 
-use crate::{QuantizeError, RangeRule};
+use crate::{Options, QuantizeError, RangeRule};
 
 /// Bins of a histogram of magnitudes: a clip is found to a two-thousandth of the range.
 const BINS: usize = 2048;
@@ -19,6 +19,8 @@ pub(crate) struct Range {
     pub(crate) greatest: f64,
     /// Where bytes are cut off.
     pub(crate) clip: f64,
+    /// What bytes lose of the mean square.
+    pub(crate) loss: f64,
 }
 
 /// What is known of the values of a graph, by [`ValueId::index`].
@@ -27,6 +29,8 @@ pub(crate) struct Facts {
     pub(crate) known: Vec<Option<Tensor>>,
     pub(crate) is_known: Vec<bool>,
     ranges: Vec<Option<Range>>,
+    /// What bytes may lose of the mean square of a left factor.
+    pub(crate) max_loss: f64,
 }
 
 impl Facts {
@@ -34,7 +38,7 @@ impl Facts {
         graph: &Graph,
         weights: &Tensors,
         samples: &[Tensors],
-        rule: RangeRule,
+        options: Options,
     ) -> Result<Self, QuantizeError> {
         if samples.is_empty() {
             return Err(QuantizeError::NoSamples);
@@ -47,8 +51,13 @@ impl Facts {
         }
         let mut executable = Executable::new(b.finish()?);
         executable.hold(weights.clone())?;
-        let mut facts =
-            Self { known: vec![None; graph.types().len()], ranges: vec![None; graph.types().len()], is_known };
+        let max_loss = options.max_loss;
+        let mut facts = Self {
+            max_loss,
+            known: vec![None; graph.types().len()],
+            ranges: vec![None; graph.types().len()],
+            is_known,
+        };
         let mut greatest = vec![0.0f64; graph.types().len()];
         let mut histograms: Vec<Vec<u64>> = vec![Vec::new(); graph.types().len()];
         for pass in 0..2 {
@@ -75,7 +84,7 @@ impl Facts {
             }
             // What is always zero has any scale.
             let most = if greatest[at] > 0.0 { greatest[at] } else { 1.0 };
-            facts.ranges[at] = Some(Range { greatest: most, clip: clip(&histograms[at], most, rule) });
+            facts.ranges[at] = Some(range_of(&histograms[at], most, options.rule));
         }
         Ok(facts)
     }
@@ -134,6 +143,14 @@ fn count(tensor: &Tensor, greatest: f64, histogram: &mut Vec<u64>) {
     }
 }
 
+fn range_of(histogram: &[u64], greatest: f64, rule: RangeRule) -> Range {
+    let clip = clip(histogram, greatest, rule);
+    let width = greatest / BINS as f64;
+    let squares = histogram.iter().enumerate().map(|(bin, count)| *count as f64 * ((bin as f64 + 0.5) * width).powi(2));
+    let loss = error(histogram, width, (clip / width).round() as usize) / squares.sum::<f64>().max(f64::MIN_POSITIVE);
+    Range { greatest, clip, loss }
+}
+
 fn clip(histogram: &[u64], greatest: f64, rule: RangeRule) -> f64 {
     let width = greatest / BINS as f64;
     let total: u64 = histogram.iter().sum();
@@ -148,21 +165,24 @@ fn clip(histogram: &[u64], greatest: f64, rule: RangeRule) -> f64 {
             cut.map_or(greatest, |bin| (bin + 1) as f64 * width)
         }
         RangeRule::MeanSquare => {
-            let error = |bins: usize| {
-                let cut = bins as f64 * width;
-                let rounding = (cut / 127.0).powi(2) / 12.0;
-                let lost = histogram[bins..].iter().enumerate().map(|(beyond, count)| {
-                    let distance = (beyond as f64 + 0.5) * width;
-                    *count as f64 * (distance * distance)
-                });
-                let kept: u64 = histogram[..bins].iter().sum();
-                lost.sum::<f64>() + kept as f64 * rounding
-            };
+            let error = |bins: usize| error(histogram, width, bins);
             let candidates = (1..=256).map(|part| part * BINS / 256);
             let best = candidates.min_by(|a, b| error(*a).total_cmp(&error(*b)));
             best.map_or(greatest, |bins| bins as f64 * width)
         }
     }
+}
+
+/// Sum of the squares that bytes lose, when so many bins are within their range.
+fn error(histogram: &[u64], width: f64, bins: usize) -> f64 {
+    let cut = bins as f64 * width;
+    let rounding = (cut / 127.0).powi(2) / 12.0;
+    let lost = histogram[bins..].iter().enumerate().map(|(beyond, count)| {
+        let distance = (beyond as f64 + 0.5) * width;
+        *count as f64 * (distance * distance)
+    });
+    let kept: u64 = histogram[..bins].iter().sum();
+    lost.sum::<f64>() + kept as f64 * rounding
 }
 
 #[cfg(test)]
@@ -177,13 +197,13 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             *x = (state >> 8) as f32 / (1 << 24) as f32;
         }
-        x[7] = 20.0;
+        x[7] = 8.0;
         let tensor = Tensor::f32([100_000], x);
         let mut histogram = Vec::new();
-        count(&tensor, 20.0, &mut histogram);
-        assert_eq!(clip(&histogram, 20.0, RangeRule::MinMax), 20.0);
+        count(&tensor, 8.0, &mut histogram);
+        assert_eq!(clip(&histogram, 8.0, RangeRule::MinMax), 8.0);
         for rule in [RangeRule::MeanSquare, RangeRule::Percentile] {
-            let clip = clip(&histogram, 20.0, rule);
+            let clip = clip(&histogram, 8.0, rule);
             assert!((0.9..6.0).contains(&clip), "{rule:?}: {clip}");
         }
     }

@@ -33,6 +33,22 @@ pub enum RangeRule {
     Percentile,
 }
 
+/// How a graph is quantised.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// How ranges are chosen.
+    pub rule: RangeRule,
+    /// A left factor of a product of matrices takes two bytes where one loses more of its mean square: those few whose
+    /// elements differ most in magnitude.
+    pub max_loss: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { rule: RangeRule::default(), max_loss: 1e-3 }
+    }
+}
+
 /// A graph of integers with its weights.
 #[derive(Debug, Clone)]
 pub struct Quantised {
@@ -62,10 +78,10 @@ pub fn quantize(
     graph: &Graph,
     weights: &Tensors,
     samples: &[Tensors],
-    rule: RangeRule,
+    options: Options,
 ) -> Result<Quantised, QuantizeError> {
     let graph = passes::simplify(graph)?;
-    let facts = calibrate::Facts::gather(&graph, weights, samples, rule)?;
+    let facts = calibrate::Facts::gather(&graph, weights, samples, options)?;
     let made = rewrite::rewrite(&graph, &facts)?;
     let simple = passes::simplify(&made.graph)?;
     let (graph, weights) = without_unread(&simple, made.weights)?;

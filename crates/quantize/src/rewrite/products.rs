@@ -8,6 +8,8 @@ use crate::form::{Form, Scaled, Scales};
 
 /// Products of a softmax's bytes times so much stay within 31 bits; see `deferred`.
 const MOST_SUM: f64 = 2_147_483_647.0;
+/// Greatest magnitude of a factor in two bytes: 127 of the upper one's steps, which the lower one divides in 254.
+const MOST_FACTOR: f64 = 16_383.0;
 
 impl Rewriter<'_> {
     pub(super) fn product(&mut self, node: &Node, trans_a: bool, trans_b: bool) -> Result<Form, Refusal> {
@@ -27,6 +29,9 @@ impl Rewriter<'_> {
         if let (Form::Softmax { weights, sums }, false) = (self.form(a)?, trans_a) {
             return self.deferred(weights, sums, &right, trans_b, depth);
         }
+        if self.facts.range(a).loss > self.facts.max_loss {
+            return self.two_bytes(a, &right, [trans_a, trans_b], depth);
+        }
         let left = self.bytes(a)?;
         let left_value = if trans_a { self.turned(left.value)? } else { left.value };
         let value = self.b.apply(Op::MatMulInteger { trans_b }, &[left_value, right.value])?;
@@ -34,6 +39,39 @@ impl Rewriter<'_> {
         let axis = right.scales.axis.map(|_| self.b.shape(value).len() - 1);
         let scales = Scales { axis, ..right.scales.map(|scale| scale * left_scale) };
         Ok(Form::Scaled(Scaled { value, scales, bound: left.bound * right.bound * depth, is_relu: false }))
+    }
+
+    /// A product whose left factor has more bits than a byte: its upper and its lower part are multiplied one after the other.
+    /// As many bits as leave the sum 30.
+    fn two_bytes(&mut self, a: ValueId, right: &Scaled, trans: [bool; 2], depth: f64) -> Result<Form, Refusal> {
+        let [trans_a, trans_b] = trans;
+        let most = (f64::from(1 << 30) / (right.bound * depth)).floor().clamp(127.0, MOST_FACTOR);
+        let base = (most / 127.0).ceil();
+        let x = match self.form(a)? {
+            Form::Scaled(x) => x,
+            _ => self.wide(a)?,
+        };
+        let scale = self.facts.range(a).greatest / most;
+        let most = most as i32;
+        let whole = self.requantized(&x, scale, [-most, most], DType::I32)?;
+        let upper = Scaled { scales: Scales::one(1.0), ..whole.clone() };
+        let upper = self.requantized(&upper, base, [-127, 127], DType::I8)?;
+        let base_value = self.number(base as i32)?;
+        let wide = self.b.cast(upper.value, DType::I32)?;
+        let wide = self.b.mul(wide, base_value)?;
+        let lower = self.b.sub(whole.value, wide)?;
+        let lower = self.b.cast(lower, DType::I8)?;
+        let mut sums = Vec::new();
+        for part in [upper.value, lower] {
+            let part = if trans_a { self.turned(part)? } else { part };
+            sums.push(self.b.apply(Op::MatMulInteger { trans_b }, &[part, right.value])?);
+        }
+        let upper = self.b.mul(sums[0], base_value)?;
+        let value = self.b.add(upper, sums[1])?;
+        let axis = right.scales.axis.map(|_| self.b.shape(value).len() - 1);
+        let scales = Scales { axis, ..right.scales.map(|own| own * scale) };
+        let bound = f64::from(most) * right.bound * depth;
+        Ok(Form::Scaled(Scaled { value, scales, bound, is_relu: false }))
     }
 
     /// softmax(x)·b, divided by the sums of the exponentials after the product: a byte of them is measured by the greatest of
