@@ -1,10 +1,16 @@
 //! Small graphs, quantised and compared with what they were. Every layer is of random numbers, the samples too.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
-use std::collections::BTreeMap;
+#[path = "../../onnx/tests/common/mod.rs"]
+mod common;
+
+use std::{collections::BTreeMap, fs, process::Command};
+
+use bytes::Bytes;
 
 use shoal_compute::{Executable, Tensor, Tensors};
 use shoal_graph::{DType, Graph, GraphBuilder, Literal, Op, TensorType, Unary, ValueId, Window2d};
+use shoal_onnx::{Model, Sizes, Weight, export};
 use shoal_quantize::{Options, Quantised, QuantizeError, RangeRule, compare, quantised_inputs, quantize};
 
 /// A graph, its weights, and inputs that are no weights.
@@ -82,7 +88,7 @@ impl Net {
 }
 
 /// Quantises by half of the samples and judges by the others: the least cosine.
-fn judged(net: Net, output: ValueId) -> (Quantised, f64) {
+fn judged(name: &str, net: Net, output: ValueId) -> (Quantised, f64) {
     let (graph, weights, samples) = net.samples(output, 16);
     let (own, other) = samples.split_at(8);
     let made = quantize(&graph, &weights, own, Options::default()).unwrap();
@@ -91,7 +97,37 @@ fn judged(net: Net, output: ValueId) -> (Quantised, f64) {
     let y = &accuracy.outputs["y"];
     println!("{y:?}");
     assert!(y.rows > 8);
+    let inputs = quantised_inputs(&made, &other[0]);
+    let mut executable = Executable::new(made.graph.clone());
+    executable.hold(made.weights.clone()).unwrap();
+    let outputs = executable.run(inputs.clone()).unwrap();
+    onnxruntime_agrees(name, &made, &inputs, &outputs);
     (made, y.least_cosine)
+}
+
+/// Written as ONNX, checked by its tools, computed by onnxruntime: the same integers. And read again, by us.
+fn onnxruntime_agrees(name: &str, made: &Quantised, inputs: &Tensors, outputs: &Tensors) {
+    let folder = std::env::temp_dir().join(format!("shoal-quantize-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let weights = made.weights.iter().map(|(name, tensor)| {
+        let bytes = Bytes::from(tensor.data().to_bytes());
+        (name.to_owned(), Weight { tensor_type: tensor.tensor_type(), bytes })
+    });
+    let model = export(&made.graph, &weights.collect()).unwrap();
+    let read = Model::read(model.clone()).unwrap().graph(&Sizes::new()).unwrap();
+    let floats: Vec<_> =
+        read.graph.nodes().iter().filter(|node| read.graph.value_type(node.output).dtype == DType::F32).collect();
+    assert!(floats.is_empty(), "integers alone, not {floats:?}");
+    assert!(common::run(&read.graph, &read.weights, inputs.clone()) == *outputs, "read again, it makes others");
+    fs::write(folder.join(format!("{name}.onnx")), model).unwrap();
+    fs::write(folder.join(format!("{name}.inputs.safetensors")), inputs.to_bytes()).unwrap();
+    fs::write(folder.join(format!("{name}.outputs.safetensors")), outputs.to_bytes()).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../onnx/tests/export.py");
+    let ran = Command::new(common::cached("onnx-python/bin/python")).arg(script).arg(&folder).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    println!("{said}");
+    assert!(ran.status.success(), "{said}");
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
@@ -103,7 +139,7 @@ fn a_dense_net_keeps_its_answers() {
     let x = net.dense("second", x, 40);
     let x = net.b.unary(Unary::Tanh, x).unwrap();
     let y = net.dense("last", x, 10);
-    let (made, cosine) = judged(net, y);
+    let (made, cosine) = judged("dense", net, y);
     assert!(cosine > 0.999, "{cosine}");
     assert_eq!(made.graph.input_type("x").unwrap().dtype, DType::I8);
     let floats = (30 * 50 + 50 + 50 * 40 + 40 + 40 * 10 + 10) * 4;
@@ -133,7 +169,7 @@ fn a_convolutional_net_keeps_its_answers() {
     let x = net.b.mean(x, &[2, 3]).unwrap();
     let x = net.b.reshape(x, &[2, 16]).unwrap();
     let y = net.dense("last", x, 10);
-    let (_, cosine) = judged(net, y);
+    let (_, cosine) = judged("convolutional", net, y);
     assert!(cosine > 0.998, "{cosine}");
 }
 
@@ -214,6 +250,7 @@ fn a_transformer_keeps_its_vectors_and_their_bits_at_every_run() {
     let mut given = reals(&quantised_inputs(&made, &samples[9]));
     given.extend(reals(&made.weights));
     assert_eq!(reals(&run()), shoal_reference::run(&made.graph, &given).unwrap());
+    onnxruntime_agrees("transformer", &made, &quantised_inputs(&made, &samples[9]), &run());
 }
 
 #[test]
