@@ -71,7 +71,7 @@ impl QuantizeArgs {
             columns: self.columns.clone(),
             batch: self.batch,
             rows_per_unit: None,
-            has_one_length: true,
+            is_calibration: true,
             weights: self.weights.clone(),
             text: self.text.clone(),
             images: self.images.clone(),
