@@ -3,6 +3,7 @@
 //! Every step looks first and is quick when there is nothing to do, so that `test`, `demo` and `web` simply call it.
 //! The only things expected on the machine are Rust and Node.
 
+mod aarch64;
 mod browser;
 mod debian;
 mod debian_std;
@@ -19,6 +20,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
+pub(crate) use aarch64::Aarch64;
 pub(crate) use browser::Browser;
 pub(crate) use wasm_target::{Simd, WasmToolchain};
 
@@ -39,6 +41,8 @@ pub(crate) struct Tools {
     pub(crate) browser: Browser,
     /// A second browser, where there is one.
     pub(crate) firefox: Option<PathBuf>,
+    /// A processor of another make, where one can be emulated.
+    pub(crate) aarch64: Option<Aarch64>,
     /// A Python with numpy.
     pub(crate) python: PathBuf,
 }
@@ -75,11 +79,12 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Tools> {
     let npm = step("npm packages", npm::ensure(workspace));
     let browser = step("browser", browser::ensure());
     let firefox = step("firefox", firefox::ensure());
+    let aarch64 = step("aarch64", aarch64::ensure());
     let python = step("python", python::ensure(workspace));
     let onnx = step("onnx test data", onnx::ensure(workspace));
-    match (wasm, bindgen, npm, browser, firefox, python, onnx) {
-        (Some(wasm), Some(bindgen), Some(()), Some(browser), Some(firefox), Some(python), Some(())) => {
-            Ok(Tools { web: WebTools { wasm, bindgen }, browser, firefox, python })
+    match (wasm, bindgen, npm, browser, firefox, aarch64, python, onnx) {
+        (Some(wasm), Some(bindgen), Some(()), Some(browser), Some(firefox), Some(aarch64), Some(python), Some(())) => {
+            Ok(Tools { web: WebTools { wasm, bindgen }, browser, firefox, aarch64, python })
         }
         _ => bail!("the set-up is not complete; the lines marked ✗ say what to do"),
     }

@@ -11,6 +11,9 @@ use crate::form::{Form, Scaled, Table};
 
 const _: () = assert!(PLACES % 2 == 0, "as many places below zero as from it on");
 
+/// A value's table, and another's values at the same places.
+type Pair = (Table, Rc<[f64]>);
+
 impl Rewriter<'_> {
     /// The value itself, tabulated over the range that samples show.
     pub(super) fn table_of(&mut self, value: ValueId) -> Result<Table, Refusal> {
@@ -30,7 +33,7 @@ impl Rewriter<'_> {
     }
 
     /// Tables of two values with the same places; `None` where they are not functions of one value.
-    pub(super) fn tables_of(&mut self, a: ValueId, b: ValueId) -> Result<Option<(Table, Rc<[f64]>)>, Refusal> {
+    pub(super) fn tables_of(&mut self, a: ValueId, b: ValueId) -> Result<Option<Pair>, Refusal> {
         if self.shape(a) != self.shape(b) {
             return Ok(None);
         }
