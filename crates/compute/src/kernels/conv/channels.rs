@@ -25,7 +25,7 @@ impl FloatKernel for Channels<'_> {
         let line_len = block.shape.row_step * block.shape.planes.pitch();
         let mut sums = [0.0; HELD * MOST_WIDTH];
         for first in (0..positions).step_by(HELD) {
-            let held = HELD.min(positions - first);
+            let count = HELD.min(positions - first);
             // A tile's positions after the last are the last again, and are not stored.
             let at = |i: usize| (first + i).min(positions - 1);
             let factors: [*const f32; HELD] =
@@ -35,10 +35,10 @@ impl FloatKernel for Channels<'_> {
                 if let Some(biases) = block.bias {
                     bias[..present].copy_from_slice(&biases[channel..][..present]);
                 }
-                let planes = Stored { first, held, row_len: positions, pitch: stored };
+                let held = Held { first, count, plane_len: positions, pitch: stored };
                 let out = &mut block.out[channel * positions..][..present * positions];
                 if block.continued {
-                    planes.load(out, &mut sums);
+                    held.load(out, &mut sums);
                 }
                 let tile = Tile {
                     depth,
@@ -48,13 +48,13 @@ impl FloatKernel for Channels<'_> {
                     bias: block.bias.map(|_| bias.as_ptr()),
                     relu: block.relu,
                 };
-                let tiles = sums.chunks_exact_mut(ROWS * stored).take(held.div_ceil(ROWS));
+                let tiles = sums.chunks_exact_mut(ROWS * stored).take(count.div_ceil(ROWS));
                 for (factors, sums) in factors.chunks_exact(ROWS).zip(tiles) {
                     let factors: [_; ROWS] = std::array::from_fn(|i| factors[i]);
                     // SAFETY: the caller's promise; a tile's sums are whole.
                     unsafe { tile.run::<V>(&factors, stored / V::COUNT, sums.as_mut_ptr()) };
                 }
-                planes.store(&sums, out);
+                held.store(&sums, out);
             }
         }
     }
@@ -170,19 +170,20 @@ unsafe fn step<V: Floats, const N: usize, const TOGETHER: bool>(
     }
 }
 
-/// Positions of some planes, and sums that hold a `pitch` of channels for each.
-struct Stored {
+/// The positions whose sums are held, out of every plane.
+struct Held {
     first: usize,
-    held: usize,
+    count: usize,
     /// Positions of a plane.
-    row_len: usize,
+    plane_len: usize,
+    /// Sums from one position to the next.
     pitch: usize,
 }
 
-impl Stored {
+impl Held {
     fn load(&self, planes: &[f32], sums: &mut [f32]) {
-        for (channel, plane) in planes.chunks_exact(self.row_len).enumerate() {
-            for (i, x) in plane[self.first..][..self.held].iter().enumerate() {
+        for (channel, plane) in planes.chunks_exact(self.plane_len).enumerate() {
+            for (i, x) in plane[self.first..][..self.count].iter().enumerate() {
                 sums[i * self.pitch + channel] = *x;
             }
         }
@@ -191,24 +192,24 @@ impl Stored {
     /// 4 × 4 transposes, and element by element what is left.
     fn store(&self, sums: &[f32], planes: &mut [f32]) {
         type Quad4 = <f32 as Element>::Quad;
-        let channels = planes.len() / self.row_len;
+        let channels = planes.len() / self.plane_len;
         for channel in (0..channels).step_by(4) {
-            for i in (0..self.held).step_by(4) {
+            for i in (0..self.count).step_by(4) {
                 let from = &sums[i * self.pitch + channel..];
-                if channels - channel >= 4 && self.held - i >= 4 {
+                if channels - channel >= 4 && self.count - i >= 4 {
                     let from = &from[..3 * self.pitch + 4];
-                    let to = &mut planes[channel * self.row_len + self.first + i..][..3 * self.row_len + 4];
+                    let to = &mut planes[channel * self.plane_len + self.first + i..][..3 * self.plane_len + 4];
                     // SAFETY: both slices reach over four rows of four at their strides.
                     unsafe {
                         let row = |i: usize| Quad4::load(from.as_ptr().add(i * self.pitch));
                         for (i, row) in Quad4::transposed([row(0), row(1), row(2), row(3)]).into_iter().enumerate() {
-                            row.store(to.as_mut_ptr().add(i * self.row_len));
+                            row.store(to.as_mut_ptr().add(i * self.plane_len));
                         }
                     }
                 } else {
                     for channel in channel..channels.min(channel + 4) {
-                        for i in i..self.held.min(i + 4) {
-                            planes[channel * self.row_len + self.first + i] = sums[i * self.pitch + channel];
+                        for i in i..self.count.min(i + 4) {
+                            planes[channel * self.plane_len + self.first + i] = sums[i * self.pitch + channel];
                         }
                     }
                 }
