@@ -39,11 +39,12 @@ pub(super) fn ensure() -> Result<Ready<Option<Aarch64>>> {
     if cfg!(target_arch = "aarch64") {
         return ready(None, "this machine is one");
     }
-    match find() {
-        Ok(found) => {
-            let note = exec::output(Command::new(&found.emulator).arg("--version"))?;
-            ready(Some(found), note.lines().next().unwrap_or_default())
-        }
+    let found = find().and_then(|found| {
+        let version = exec::output(Command::new(&found.emulator).arg("--version"))?;
+        Ok((found, version))
+    });
+    match found {
+        Ok((found, version)) => ready(Some(found), version.lines().next().unwrap_or_default()),
         Err(error) => ready(None, format!("none ({error:#}), so its tests are skipped; to have them: {REMEDY}")),
     }
 }
