@@ -153,6 +153,7 @@ fn graph() -> Vec<Sample> {
         ArgMax { axis: 1 }
         MatMul { trans_a: true, trans_b: true }
         MatMulInteger { trans_b: true }
+        Requantize { shift: 16, low: -127, high: 127, dtype: 3 }
         WindowAxis { ..height }
         Window2d { height: Some(height), width: Some(width) }
         Conv2d { window, groups: 2 }
