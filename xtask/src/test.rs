@@ -26,10 +26,11 @@ const CARRIED_CRATE: &str = "vendor/sctp-proto/Cargo.toml";
 /// Of the compute core, those that run on a GPU outside browsers.
 const GPU_TESTS: [&str; 4] = ["--test", "webgpu", "--test", "webgpu_variants"];
 
-const SPECS: [Spec; 8] = [
+const SPECS: [Spec; 9] = [
     Spec { name: "tidy", about: "formatting, lints, the project's rules", body: tidy_phase },
     Spec { name: "contracts", about: "Solidity: compiled artefacts current, forge tests, gas", body: contracts },
     Spec { name: "native", about: "cargo test of the workspace", body: native },
+    Spec { name: "aarch64", about: "the compute core on another make of processor, emulated", body: aarch64 },
     Spec { name: "wasm", about: "crates in Node and in headless Chromium", body: wasm_tests_phase },
     Spec { name: "web", about: "the npm package and the page: build, types, their tests", body: web_phase },
     Spec { name: "transport", about: "webrtc-direct against js-libp2p, Chromium and Firefox", body: transport::run },
@@ -126,6 +127,18 @@ fn gpu_tests(workspace: &Workspace, tools: &Tools) -> Result<Command> {
     }
     tools.describe_to(workspace, &mut command)?;
     Ok(command)
+}
+
+/// The same bits on NEON as on every other machine.
+fn aarch64(workspace: &Workspace, tools: &Tools, phase: &mut Phase) -> Result<()> {
+    let Some(aarch64) = &tools.aarch64 else {
+        phase.say("skipped: the set-up says why there is no emulator");
+        return Ok(());
+    };
+    let mut command = cargo::native(workspace);
+    command.args(["test", "--lib", "--tests", "-p", "shoal-compute"]);
+    aarch64.describe_to(&mut command);
+    phase.run(&mut command)
 }
 
 fn wasm_tests_phase(workspace: &Workspace, tools: &Tools, phase: &mut Phase) -> Result<()> {

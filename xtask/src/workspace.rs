@@ -7,16 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// The checkout that xtask was built from, and the user's cache.
+/// The checkout that `cargo xtask` was called in, and the user's cache.
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     pub(crate) cache: PathBuf,
 }
 
 impl Workspace {
-    /// Takes the root from the place xtask was compiled in, and creates the cache folder.
+    /// Takes the root from Cargo, which says where the xtask it runs lies (one built in another checkout may be reused),
+    /// and creates the cache folder.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root folder").to_owned();
+        let Some(xtask) = env::var_os("CARGO_MANIFEST_DIR") else { bail!("run it as `cargo xtask`") };
+        let root = Path::new(&xtask).parent().expect("xtask lies in the root folder").to_owned();
         let cache = cache_folder(|name| env::var_os(name).filter(|value| !value.is_empty()))?;
         fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
         Ok(Self { root, cache })

@@ -5,7 +5,10 @@ use std::{net::IpAddr, path::PathBuf, str::FromStr};
 use clap::{Parser, Subcommand};
 use shoal_wire::ids::JobId;
 
-use crate::rows::{FormatArg, ModelArgs, OutputArgs, RowsArgs, TextArgs};
+use crate::{
+    model::args::QuantizeArgs,
+    rows::{FormatArg, ModelArgs, OutputArgs, RowsArgs, TextArgs},
+};
 
 /// Turns browser tabs into one machine for AI: run a swarm, submit jobs, work, and claim what was earned
 #[derive(Debug, Parser)]
@@ -156,6 +159,8 @@ pub(crate) enum ModelCommand {
     },
     /// Runs rows through a model on this machine, one row a result
     Run(Box<RowsArgs>),
+    /// Writes a model as integers, which has the same bits on every machine, and says how far it is from what it was
+    Quantize(Box<QuantizeArgs>),
 }
 
 /// Size of a symbol, or shape of an input.

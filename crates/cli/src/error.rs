@@ -49,6 +49,9 @@ pub(crate) enum CliError {
     /// A join link or secret is damaged.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The model has no integer form.
+    #[error(transparent)]
+    Quantize(#[from] shoal_quantize::QuantizeError),
     /// A value of the command line is wrong in a way only known now.
     #[error("{argument} {value:?}: {reason}")]
     Argument {
@@ -138,6 +141,7 @@ impl CliError {
             Self::Rows(error) => error.code(),
             Self::Compute(_) => "data_invalid",
             Self::Link(_) => "link_malformed",
+            Self::Quantize(_) => "model_not_quantised",
             Self::Argument { .. } => "argument",
             Self::Unreachable { .. } => "relay_unreachable",
             Self::UnknownAnswer { .. } => "relay_answer_unknown",
@@ -172,6 +176,7 @@ impl CliError {
             | Self::Rows(_)
             | Self::Compute(_)
             | Self::Link(_)
+            | Self::Quantize(_)
             | Self::Argument { .. }
             | Self::WorkerConfig(_) => 3,
             Self::Unreachable { .. } | Self::UnknownAnswer { .. } | Self::RelayRefused { .. } => 4,

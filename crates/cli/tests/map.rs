@@ -146,13 +146,13 @@ fn sentences_are_embedded_and_found() {
         "Knead the dough for ten minutes and let it rest.",
     ];
     let input = texts(dir.path(), sentences.iter().map(|text| (*text).to_owned()));
-    let model = path(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/embed/minilm.onnx"));
+    let model = "../../examples/embed/minilm.onnx";
     let weights = cached("all-minilm-l6-v2/model.safetensors");
-    let args = [&*model, &*input, "--weights", &*weights, "--rows-per-unit", "2", "--batch", "2"];
+    let args = [model, &*input, "--weights", &*weights, "--rows-per-unit", "2", "--batch", "2"];
     here_and_there(&relay, dir.path(), "vectors.npy", &args);
     let vectors = path(&dir.path().join("there-vectors.npy"));
     let question = "How do I use data from two threads?";
-    let search = ["search", &*vectors, question, "--model", &*model, "--weights", &*weights, "--input", &*input];
+    let search = ["search", &*vectors, question, "--model", model, "--weights", &*weights, "--input", &*input];
     let found = json_lines(&succeeds(&[&search[..], &["-n", "2", "--json"]].concat()));
     assert_eq!((found.len(), &found[0]["row"]), (2, &1.into()), "{found:?}");
     assert_eq!(found[0]["text"], sentences[1]);

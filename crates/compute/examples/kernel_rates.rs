@@ -187,7 +187,7 @@ fn integer_product(level: Level, m: usize, n: usize, k: usize, layout: &'static 
     Box::new(move || {
         let (a, b) = operands((m, n, k), layout, &a, &b);
         c.fill(0);
-        integer_accumulate(&mut scratch, m, n, k, a, b, &mut c);
+        integer_accumulate(&mut scratch, m, n, k, a, b, &mut c, n);
         black_box(&c);
     })
 }

@@ -13,7 +13,7 @@ use shoal_compute::{
     tolerance,
     vectors::vector_unit,
 };
-use shoal_graph::{Graph, GraphBuilder, Literal, Op, TensorType, Unary, ValueId};
+use shoal_graph::{DType, Graph, GraphBuilder, Literal, Op, TensorType, Unary, ValueId};
 use shoal_wire::proto::{Gradient, LocalTraining, unit::Program};
 
 use gpu::{gpu_test, say};
@@ -38,8 +38,10 @@ gpu_test! {
         for case in reference::random_cases::random_cases(1200) {
             let inputs = case.inputs();
             let got = backend.run(&case.graph, inputs.clone()).await;
-            if matches!(case.op, Op::MatMulInteger { .. }) {
-                let refused = ComputeError::UnsupportedOp { backend: "webgpu", op: "mat_mul_integer" };
+            let is_bytes = |value: &TensorType| matches!(value.dtype, DType::I8 | DType::U8);
+            let is_root = case.op == Op::Unary(Unary::Sqrt) && case.types[0].dtype == DType::I32;
+            if is_root || matches!(case.op, Op::Requantize { .. }) || case.graph.types().iter().any(is_bytes) {
+                let refused = ComputeError::UnsupportedOp { backend: "webgpu", op: case.op.name() };
                 assert_eq!(got.unwrap_err(), refused);
                 continue;
             }
@@ -48,7 +50,7 @@ gpu_test! {
             assert!(error < 1e-5, "{:?} of {:?}: off by {error:e}", case.op, case.types);
             compared += 1;
         }
-        assert!(compared > 700, "{compared}");
+        assert!(compared > 450, "{compared}");
     }
 }
 

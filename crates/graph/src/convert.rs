@@ -28,6 +28,8 @@ pub(crate) fn op_from_proto(op: node::Op) -> Option<Op> {
         P::ArgMax(m) => Op::ArgMax { axis: m.axis },
         P::MatMul(m) => Op::MatMul { trans_a: m.trans_a, trans_b: m.trans_b },
         P::MatMulInteger(m) => Op::MatMulInteger { trans_b: m.trans_b },
+        P::Conv2dInteger(m) => Op::Conv2dInteger { window: window_from_proto(m.window)?, groups: m.groups },
+        P::Requantize(m) => Op::Requantize { shift: m.shift, low: m.low, high: m.high, to: dtype_from_proto(m.dtype)? },
         P::Conv2d(m) => Op::Conv2d { window: window_from_proto(m.window)?, groups: m.groups },
         P::Conv2dGradInput(m) => Op::Conv2dGradInput {
             window: window_from_proto(m.window)?,
@@ -106,6 +108,12 @@ pub(crate) fn op_to_proto(op: &Op) -> node::Op {
         Op::ArgMax { axis } => P::ArgMax(proto::ArgMax { axis: *axis }),
         Op::MatMul { trans_a, trans_b } => P::MatMul(proto::MatMul { trans_a: *trans_a, trans_b: *trans_b }),
         Op::MatMulInteger { trans_b } => P::MatMulInteger(proto::MatMulInteger { trans_b: *trans_b }),
+        Op::Conv2dInteger { window, groups } => {
+            P::Conv2dInteger(proto::Conv2d { window: Some(window_to_proto(window)), groups: *groups })
+        }
+        Op::Requantize { shift, low, high, to } => {
+            P::Requantize(proto::Requantize { shift: *shift, low: *low, high: *high, dtype: dtype_to_proto(*to) })
+        }
         Op::Conv2d { window, groups } => {
             P::Conv2d(proto::Conv2d { window: Some(window_to_proto(window)), groups: *groups })
         }

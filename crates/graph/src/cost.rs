@@ -6,6 +6,8 @@
 //! | operation | count |
 //! |---|---|
 //! | `mat_mul`, `mat_mul_integer` | 2·m·n·k a matrix |
+//! | `conv2d_integer` | 2·n·o·oh·ow·(c/groups)·kh·kw |
+//! | `requantize` | 4 per element: a product, a rounding, a shift, a bound |
 //! | `conv2d` and both its gradients | 2·n·o·oh·ow·(c/groups)·kh·kw, or the elements of all padded planes if these are more |
 //! | what computes or moves an element | 1 per element made |
 //! | exp, log, sin, cos, tanh, erf, sigmoid, pow | 16 per element (an exponential is about 14 operations) |
@@ -23,6 +25,8 @@ use crate::{
 
 /// Reference operations an element of a function that is a polynomial or more.
 pub const TRANSCENDENTAL_WEIGHT: u64 = 16;
+/// Reference operations an element of a requantisation.
+const REQUANTIZE_WEIGHT: u64 = 4;
 /// Upper bound on one graph's reference operations: a day at 100 TFLOP/s, far from overflow when summed over units.
 pub const MAX_REFERENCE_OPS: u64 = 1 << 53;
 
@@ -73,7 +77,8 @@ pub fn node_ops(node: &Node, types: &[TensorType]) -> u64 {
     let products = || made.saturating_mul(product_depth(node, types)).saturating_mul(2);
     match &node.op {
         Op::Reshape { .. } => 0,
-        Op::MatMul { .. } | Op::MatMulInteger { .. } => products(),
+        Op::MatMul { .. } | Op::MatMulInteger { .. } | Op::Conv2dInteger { .. } => products(),
+        Op::Requantize { .. } => REQUANTIZE_WEIGHT.saturating_mul(made),
         Op::Conv2d { .. } | Op::Conv2dGradWeight { .. } => products().max(plane_elements(node, types)),
         // The same products as the forward convolution: each element of dy with each weight of its output channel.
         Op::Conv2dGradInput { .. } => {
@@ -124,7 +129,7 @@ pub fn product_depth(node: &Node, types: &[TensorType]) -> u64 {
             u64::from(a[a.len() - if *trans_a { 2 } else { 1 }])
         }
         Op::MatMulInteger { .. } => input(0).last().copied().map_or(1, u64::from),
-        Op::Conv2d { .. } => elements(&input(1)[1..]),
+        Op::Conv2d { .. } | Op::Conv2dInteger { .. } => elements(&input(1)[1..]),
         Op::Conv2dGradInput { groups, .. } => u64::from(input(0)[0] / groups).saturating_mul(elements(&input(0)[2..])),
         Op::Conv2dGradWeight { .. } => u64::from(input(1)[0]).saturating_mul(elements(&input(1)[2..])),
         Op::SumPool2d { kernel_height, kernel_width, .. } | Op::SumPool2dGrad { kernel_height, kernel_width, .. } => {
@@ -158,6 +163,10 @@ fn scratch_bytes(node: &Node, types: &[TensorType]) -> u64 {
         Op::Conv2dGradWeight { .. } => {
             let unfolded = elements(&made[1..]).saturating_mul(elements(&input(1)[2..]));
             (unfolded, plane.saturating_mul(u64::from(made[1])).saturating_add(elements(made)))
+        }
+        // The unfolded image of one sample, in bytes.
+        Op::Conv2dInteger { .. } => {
+            return elements(&input(1)[1..]).saturating_mul(elements(&made[2..]));
         }
         _ => return 0,
     };

@@ -96,6 +96,16 @@ pub enum GraphError {
         /// Why.
         reason: &'static str,
     },
+    /// A range that is empty, or that its type does not hold.
+    #[error("{what} is refused: from {low} to {high}")]
+    BadRange {
+        /// What it is.
+        what: &'static str,
+        /// Its lower end.
+        low: i64,
+        /// Its upper end.
+        high: i64,
+    },
     /// A node with the wrong number of inputs or outputs.
     #[error("{op} takes {expected} {what}, {found} given")]
     Arity {

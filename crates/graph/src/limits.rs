@@ -12,6 +12,8 @@ pub const MAX_VALUES: usize = 2 * MAX_NODES;
 pub const MAX_LITERAL_BYTES: usize = 1 << 16;
 /// K of an integer product: so many products of a byte and a signed byte cannot overflow 32 bits.
 pub const MAX_INTEGER_DEPTH: u32 = 1 << 16;
+/// Bits that a requantisation drops: the product of two i32 has no more before its sign.
+pub const MAX_SHIFT: u32 = 62;
 /// Tensors that one concatenation takes.
 pub const MAX_CONCAT: usize = 256;
 /// Dimensions of a tensor: NCHW needs four; grouped attention heads need six.

@@ -90,6 +90,14 @@ fn operations() -> Vec<(Op, Vec<TensorType>)> {
         (Op::ArgMax { axis: 0 }, vec![f(&[2, 3])]),
         (Op::MatMulInteger { trans_b: false }, vec![byte.clone(), signed.clone()]),
         (Op::MatMulInteger { trans_b: true }, vec![byte, signed]),
+        (
+            Op::Conv2dInteger { window: Window2d::square(1, 1), groups: 2 },
+            vec![TensorType::new(DType::U8, [1, 4, 5, 5]), TensorType::new(DType::I8, [2, 2, 3, 3])],
+        ),
+        (
+            Op::Requantize { shift: 62, low: -128, high: 127, to: DType::I8 },
+            vec![TensorType::i32([2, 3]), TensorType::i32([3])],
+        ),
         (Op::Conv2d { window, groups }, vec![image(), weight.clone()]),
         (Op::Conv2dGradInput { window, groups, height: 5, width: 6 }, vec![weight, dy.clone()]),
         (Op::Conv2dGradWeight { window, groups, kernel_height, kernel_width }, vec![image(), dy]),
@@ -133,6 +141,33 @@ fn the_sign_of_a_zero_survives_its_bytes() {
         other => panic!("{other:?}"),
     };
     assert_eq!(sign(&graph), sign(&Graph::decode(graph.bytes()).unwrap()));
+}
+
+#[test]
+fn a_requantisation_beyond_its_type_and_a_sum_beyond_32_bits_are_refused() {
+    let made = |op: Op, types: [TensorType; 2]| {
+        let mut b = GraphBuilder::new();
+        let [x, y] = types.map(|of| b.input(format!("{of:?}"), of).unwrap());
+        b.apply(op, &[x, y]).map(drop)
+    };
+    let scaled = |shift, low, high, to, multiplier: &[u32]| {
+        made(Op::Requantize { shift, low, high, to }, [TensorType::i32([2, 3]), TensorType::i32(multiplier)])
+    };
+    assert_eq!(scaled(1, -128, 127, DType::I8, &[2, 1]), Ok(()));
+    let zero = GraphError::Zero { what: "shift of requantize" };
+    assert_eq!(scaled(0, -128, 127, DType::I8, &[]), Err(zero));
+    let large = GraphError::TooLarge { what: "shift of requantize", found: 63, limit: 62 };
+    assert_eq!(scaled(63, -128, 127, DType::I8, &[]), Err(large));
+    for (low, high, to) in [(-129, 0, DType::I8), (0, 256, DType::U8), (5, 4, DType::I32)] {
+        let range = GraphError::BadRange { what: "range of requantize", low: low.into(), high: high.into() };
+        assert_eq!(scaled(9, low, high, to, &[]), Err(range));
+    }
+    assert!(matches!(scaled(9, 0, 0, DType::F32, &[]), Err(GraphError::WrongDType { .. })));
+    assert!(matches!(scaled(9, 0, 0, DType::I32, &[4, 2, 3]), Err(GraphError::ShapeMismatch { .. })));
+    let deep = [TensorType::new(DType::I8, [1, 8000, 3, 3]), TensorType::new(DType::I8, [1, 8000, 3, 3])];
+    let refused = made(Op::Conv2dInteger { window: Window2d::DENSE, groups: 1 }, deep);
+    let found = GraphError::TooLarge { what: "K of an integer convolution", found: 72_000, limit: 65_536 };
+    assert_eq!(refused, Err(found));
 }
 
 /// A new field of the schema that no operation here has fails.

@@ -24,7 +24,7 @@ mod proto {
 
 pub use element::Element;
 pub use error::{NodeError, OnnxError, TensorError, UnsupportedOp};
-pub use export::export;
+pub use export::{export, export_with};
 pub use lower::{Lowered, Note};
 pub use model::{Dimension, Model, Port};
 pub use sizes::Sizes;

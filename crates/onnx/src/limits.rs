@@ -42,3 +42,5 @@ pub const IR_VERSIONS: std::ops::RangeInclusive<i64> = 3..=14;
 pub const WRITTEN_IR_VERSION: i64 = 8;
 /// Bytes of a safetensors header: a thousand tensors need about 100 KiB.
 pub const MAX_HEADER_BYTES: u64 = 4 << 20;
+/// Domain of the operators that are ours.
+pub(crate) const OWN_DOMAIN: &str = "shoal";

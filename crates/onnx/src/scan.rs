@@ -76,7 +76,7 @@ impl Message {
             (Self::Type, 1) => message(Self::TensorType),
             (Self::TensorType, 2) => message(Self::Shape),
             (Self::Shape, 1) => message(Self::Dimension),
-            (Self::Tensor, 13) => message(Self::Entry),
+            (Self::Model, 14) | (Self::Tensor, 13) => message(Self::Entry),
             (Self::Attribute, 8) | (Self::Tensor, 1 | 5 | 7 | 11) => Numbers(size_of::<i64>()),
             // As many bytes in memory as in the file.
             (Self::Attribute, 7) | (Self::Tensor, 4 | 10) => Numbers(1),

@@ -4,7 +4,7 @@ use shoal_graph::{Binary, DType, Unary};
 
 use crate::{
     Operand,
-    shape::{indices, stretched},
+    shape::{indices, position, stretched},
 };
 
 pub(crate) fn unary(unary: Unary, dtype: DType, x: f64) -> f64 {
@@ -19,6 +19,7 @@ pub(crate) fn unary(unary: Unary, dtype: DType, x: f64) -> f64 {
         Unary::Floor => x.floor(),
         Unary::Ceil => x.ceil(),
         Unary::Round => x.round_ties_even(),
+        Unary::Sqrt if dtype == DType::I32 => x.max(0.0).sqrt().floor(),
         Unary::Sqrt => x.sqrt(),
         Unary::Reciprocal => 1.0 / x,
         Unary::Exp => x.exp(),
@@ -51,6 +52,25 @@ pub(crate) fn choose(condition: Operand<'_>, a: Operand<'_>, b: Operand<'_>, mad
             let chosen = if condition.data[stretched(condition.shape, &index)] == 0.0 { b } else { a };
             chosen.data[stretched(chosen.shape, &index)]
         })
+        .collect()
+}
+
+/// x·multiplier / 2^shift rounded half away from zero, within the range. The product may have more bits than an f64.
+pub(crate) fn requantize(
+    shift: u32,
+    [low, high]: [i32; 2],
+    x: Operand<'_>,
+    multiplier: Operand<'_>,
+    made: &[u32],
+) -> Vec<f64> {
+    let one = |x: f64, multiplier: f64| {
+        let product = i128::from(x as i64) * i128::from(multiplier as i64);
+        let half = 1i128 << (shift - 1);
+        let rounded = ((product.abs() + half) / (half * 2)) * product.signum();
+        rounded.clamp(low.into(), high.into()) as f64
+    };
+    indices(made)
+        .map(|index| one(x.data[position(x.shape, &index)], multiplier.data[stretched(multiplier.shape, &index)]))
         .collect()
 }
 

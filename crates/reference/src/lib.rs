@@ -122,6 +122,8 @@ fn apply(graph: &Graph, node: &Node, values: &[Vec<f64>]) -> Result<Vec<f64>, Er
         Op::ArgMax { axis } => rows::arg_max(at(0), *axis, made),
         Op::MatMul { trans_a, trans_b } => products::mat_mul(at(0), at(1), *trans_a, *trans_b, made),
         Op::MatMulInteger { trans_b } => products::mat_mul(at(0), at(1), false, *trans_b, made),
+        Op::Conv2dInteger { window, groups } => products::conv2d(*window, *groups, at(0), at(1), made),
+        Op::Requantize { shift, low, high, .. } => elementwise::requantize(*shift, [*low, *high], at(0), at(1), made),
         Op::Conv2d { window, groups } => products::conv2d(*window, *groups, at(0), at(1), made),
         Op::Conv2dGradInput { window, groups, .. } => products::conv2d_grad_input(*window, *groups, at(0), at(1), made),
         Op::Conv2dGradWeight { window, groups, .. } => {

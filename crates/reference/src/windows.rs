@@ -1,6 +1,6 @@
 //! Pooling over windows of an image.
 
-use shoal_graph::{Axis2d, Window2d};
+use shoal_graph::{Axis2d, DType, Window2d};
 
 use crate::{
     Operand,
@@ -8,9 +8,8 @@ use crate::{
 };
 
 pub(crate) fn max_pool(window: Window2d, kernel: [u32; 2], x: Operand<'_>, made: &[u32]) -> Vec<f64> {
-    indices(made)
-        .map(|index| first_greatest(window, kernel, x, &index).map_or(f64::NEG_INFINITY, |at| x.data[at]))
-        .collect()
+    let least = if x.dtype == DType::I8 { i8::MIN.into() } else { f64::NEG_INFINITY };
+    indices(made).map(|index| first_greatest(window, kernel, x, &index).map_or(least, |at| x.data[at])).collect()
 }
 
 pub(crate) fn max_pool_grad(window: Window2d, kernel: [u32; 2], x: Operand<'_>, dy: Operand<'_>) -> Vec<f64> {

@@ -3,6 +3,7 @@
 //! Every step looks first and is quick when there is nothing to do, so that `test`, `demo` and `web` simply call it.
 //! The only things expected on the machine are Rust and Node.
 
+mod aarch64;
 mod browser;
 mod debian;
 mod debian_std;
@@ -18,8 +19,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
+pub(crate) use aarch64::Aarch64;
 pub(crate) use browser::Browser;
 pub(crate) use wasm_target::{Simd, WasmToolchain};
 
@@ -40,6 +42,8 @@ pub(crate) struct Tools {
     pub(crate) browser: Browser,
     /// A second browser, where there is one.
     pub(crate) firefox: Option<PathBuf>,
+    /// A processor of another make, where one can be emulated.
+    pub(crate) aarch64: Option<Aarch64>,
     /// A Python with numpy.
     pub(crate) python: PathBuf,
 }
@@ -77,14 +81,15 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Tools> {
     let browser = step("browser", browser::ensure());
     let firefox = step("firefox", firefox::ensure());
     let vulkan = step("vulkan driver", vulkan::ensure());
+    let aarch64 = step("aarch64", aarch64::ensure());
     let python = step("python", python::ensure(workspace));
     let onnx = step("onnx test data", onnx::ensure(workspace));
-    match (wasm, bindgen, npm, browser, firefox, vulkan, python, onnx) {
-        (Some(wasm), Some(bindgen), Some(()), Some(browser), Some(firefox), Some(()), Some(python), Some(())) => {
-            Ok(Tools { web: WebTools { wasm, bindgen }, browser, firefox, python })
-        }
-        _ => bail!("the set-up is not complete; the lines marked ✗ say what to do"),
-    }
+    let complete = || {
+        (npm?, vulkan?, onnx?);
+        let web = WebTools { wasm: wasm?, bindgen: bindgen? };
+        Some(Tools { web, browser: browser?, firefox: firefox?, aarch64: aarch64?, python: python? })
+    };
+    complete().context("the set-up is not complete; the lines marked ✗ say what to do")
 }
 
 /// The steps that a build for the browser needs.

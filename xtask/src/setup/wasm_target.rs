@@ -76,13 +76,13 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<Ready<WasmToolchain>> {
         return chosen(workspace, rustc.into());
     }
     let rustc = Path::new("rustc");
-    if has_target(rustc)? {
+    if has_target(rustc, TARGET)? {
         return ready(toolchain(None), version(rustc)?);
     }
     if exec::find_program(&["rustup"]).is_some() {
         doing(&format!("rustup target add {TARGET}"));
         match exec::run(Command::new("rustup").args(["target", "add", TARGET])) {
-            Ok(()) if has_target(rustc)? => return ready(toolchain(None), version(rustc)?),
+            Ok(()) if has_target(rustc, TARGET)? => return ready(toolchain(None), version(rustc)?),
             Ok(()) => println!("  rustup has the target, but not for the compiler on PATH"),
             Err(error) => println!("  {error:#}; trying Debian's compiler"),
         }
@@ -101,20 +101,20 @@ fn toolchain(rustc: Option<PathBuf>) -> WasmToolchain {
 fn chosen(workspace: &Workspace, rustc: PathBuf) -> Result<Ready<WasmToolchain>> {
     if rustc == Path::new(debian_std::RUSTC) {
         debian_std::ensure(workspace)?;
-    } else if !has_target(&rustc)? {
+    } else if !has_target(&rustc, TARGET)? {
         bail!("SHOAL_WASM_RUSTC={} has no library for {TARGET}", rustc.display());
     }
     let note = format!("{} by SHOAL_WASM_RUSTC", version(&rustc)?);
     ready(toolchain(Some(rustc)), note)
 }
 
-/// Whether the compiler's library for the target is installed (whether it fits, only Debian's needs to be asked).
-fn has_target(rustc: &Path) -> Result<bool> {
+/// Whether the compiler's library for a target is installed (whether it fits, only Debian's own needs to be asked).
+pub(super) fn has_target(rustc: &Path, target: &str) -> Result<bool> {
     let sysroot = exec::output(Command::new(rustc).args(["--print", "sysroot"]))?;
-    if Path::new(sysroot.trim()) == Path::new(debian_std::SYSROOT) {
+    if target == TARGET && Path::new(sysroot.trim()) == Path::new(debian_std::SYSROOT) {
         return Ok(debian_std::is_current());
     }
-    Ok(has_std(&Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).join("lib")))
+    Ok(has_std(&Path::new(sysroot.trim()).join("lib/rustlib").join(target).join("lib")))
 }
 
 /// Whether a target's library folder holds a standard library.

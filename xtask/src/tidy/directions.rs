@@ -8,12 +8,13 @@ use crate::runner::Runner;
 use crate::workspace::Workspace;
 
 /// What each crate may depend on. Tests may use anything: dev-dependencies are not looked at.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("shoal-wire", &[]),
     ("shoal-graph", &["shoal-wire"]),
     ("shoal-reference", &["shoal-graph"]),
     ("shoal-compute", &["shoal-graph", "shoal-wire"]),
     ("shoal-onnx", &["shoal-graph"]),
+    ("shoal-quantize", &["shoal-graph", "shoal-compute"]),
     ("shoal-learn", &["shoal-graph", "shoal-wire"]),
     ("shoal-mesh", &["shoal-wire"]),
     ("shoal-ledger", &["shoal-wire"]),
@@ -32,6 +33,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "shoal-compute",
             "shoal-dataset",
             "shoal-onnx",
+            "shoal-quantize",
             "shoal-chain",
             "shoal-wire",
             "shoal-transport",

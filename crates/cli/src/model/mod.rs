@@ -1,8 +1,10 @@
 //! `shoal model`: what a model file needs, and running it here.
 
+pub(crate) mod args;
 pub(crate) mod file;
 mod inspect;
 mod measure;
+mod quantize;
 mod report;
 mod run;
 
@@ -14,6 +16,7 @@ pub(crate) async fn run(command: ModelCommand, output: &Output) -> Result<(), Cl
     let computed = tokio::task::spawn_blocking(move || match command {
         ModelCommand::Inspect { model, weights, size } => inspect::inspect(&model, &weights.weights, &size, output),
         ModelCommand::Run(args) => run::run(&args, output),
+        ModelCommand::Quantize(args) => quantize::run(&args, output),
     });
     computed.await.expect("a command does not panic")
 }

@@ -32,6 +32,9 @@ pub(crate) struct RowsArgs {
     /// Rows of a unit; unless given, about 50 billion reference operations
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) rows_per_unit: Option<u32>,
+    /// For calibration: texts are all filled up to the most tokens, and outputs are as the model has them.
+    #[arg(skip)]
+    pub(crate) is_calibration: bool,
     #[command(flatten)]
     pub(crate) weights: ModelArgs,
     #[command(flatten)]

@@ -26,6 +26,7 @@ pub(super) struct Graphs {
     pool: PoolArg,
     mask: Option<String>,
     batch: u32,
+    marks_finite: bool,
     by_shapes: HashMap<Shapes, usize>,
     ready: Vec<Ready>,
 }
@@ -47,6 +48,7 @@ impl Graphs {
         args: &OutputArgs,
         mask: Option<String>,
         batch: u32,
+        marks_finite: bool,
     ) -> Result<Self, CliError> {
         let names = || model.outputs().iter().map(|port| port.name.as_str());
         let outputs = match args.output_tensor.as_slice() {
@@ -59,7 +61,7 @@ impl Graphs {
         }
         let pool = args.pool.unwrap_or(if mask.is_some() { PoolArg::Mean } else { PoolArg::None });
         let (by_shapes, ready) = Default::default();
-        Ok(Self { path: path.to_owned(), model, outputs, pool, mask, batch, by_shapes, ready })
+        Ok(Self { path: path.to_owned(), model, outputs, pool, mask, batch, marks_finite, by_shapes, ready })
     }
 
     /// Rows of one run.
@@ -103,7 +105,7 @@ impl Graphs {
         let refused = |source| model_error(&self.path, source);
         let lowered = self.model.graph(&sizes).map_err(refused)?;
         let mask = self.mask.as_deref();
-        let graph = pool::with_outputs(&lowered.graph, &self.outputs, self.pool, mask)
+        let graph = pool::with_outputs(&lowered.graph, &self.outputs, self.pool, mask, self.marks_finite)
             .map_err(|error| refused(error.into()))?;
         for (name, value) in graph.outputs() {
             let shape = &graph.value_type(*value).shape;

@@ -11,6 +11,7 @@ mod graphs;
 pub(crate) mod local;
 mod pool;
 mod results;
+mod samples;
 mod state;
 pub(crate) mod swarm;
 
@@ -20,10 +21,11 @@ use shoal_compute::{Data, Tensor, Tensors};
 use shoal_dataset::{Elements, Recipe, Row, Shard, ShardOptions, Shards, Source};
 
 use crate::{error::CliError, model::file::ModelFile};
-pub(crate) use args::{FormatArg, ModelArgs, OutputArgs, RowsArgs, TextArgs, text_rows};
+pub(crate) use args::{FormatArg, ImageArgs, ModelArgs, OutputArgs, RowsArgs, TextArgs, text_rows};
 pub(crate) use error::RowsError;
 use graphs::Graphs;
 use results::Results;
+pub(crate) use samples::{Samples, samples};
 
 /// Reference operations of a unit, unless told otherwise: ten seconds of a phone, one of a laptop's tab, so that little is
 /// lost when either leaves.
@@ -90,7 +92,7 @@ fn prepare(args: &RowsArgs, probe: &mut detect::Probe) -> Result<Prepared, CliEr
     let detected = detect::detect(&model, args, probe)?;
     let recipe = Recipe::new(detected.inputs)?;
     let mask = recipe.attention_mask().map(str::to_owned);
-    let mut graphs = Graphs::new(&args.model, model, &args.outputs, mask, detected.batch)?;
+    let mut graphs = Graphs::new(&args.model, model, &args.outputs, mask, detected.batch, !args.is_calibration)?;
     let typical = graphs.of_shapes(&detected.typical)?;
     let results = Results::new(&args.outputs, graphs.ready(typical), recipe.token_ids().is_some())?;
     let description = format!("{}; {}; {} rows a run", detected.description, results.description(), detected.batch);

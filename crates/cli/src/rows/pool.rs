@@ -20,12 +20,13 @@ pub(super) fn finite_name(output: &str) -> String {
     format!("{output}.is_finite")
 }
 
-/// The graph with these outputs; those of shape [rows, tokens, size] are pooled. Without a mask the mean is over all tokens.
+/// The graph with these outputs, and which of their rows are finite if that is wanted; those of shape [rows, tokens, size] are pooled. Without a mask the mean is over all tokens.
 pub(super) fn with_outputs(
     graph: &Graph,
     wanted: &[String],
     pool: PoolArg,
     mask: Option<&str>,
+    marks_finite: bool,
 ) -> Result<Graph, GraphError> {
     let outputs: Vec<(&str, ValueId)> = wanted
         .iter()
@@ -64,7 +65,7 @@ pub(super) fn with_outputs(
             PoolArg::Cls if pools(value) => first(&mut builder, copy)?,
             _ => copy,
         };
-        let (made, finite) = finite(&mut builder, made)?;
+        let (made, finite) = if marks_finite { finite(&mut builder, made)? } else { (made, None) };
         builder.output(name, made);
         if let Some(finite) = finite {
             builder.output(finite_name(name), finite);
@@ -140,7 +141,7 @@ mod tests {
     }
 
     fn run_with(states: Vec<f32>, pool: PoolArg, mask: Option<&str>) -> (Vec<f32>, Vec<i32>) {
-        let graph = with_outputs(&graph(), &["states".to_owned()], pool, mask).unwrap();
+        let graph = with_outputs(&graph(), &["states".to_owned()], pool, mask, true).unwrap();
         assert!(graph.input_type("unused").is_none(), "what nobody reads is no input");
         let mut inputs = Tensors::new();
         inputs.insert("states", Tensor::f32([2, 3, 2], states));

@@ -63,12 +63,12 @@ pub fn json_lines(text: &str) -> Vec<Value> {
 }
 
 pub fn fixture(name: &str) -> String {
-    path(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name))
+    path(&Path::new("tests/fixtures").join(name))
 }
 
 /// Of the crate that reads files.
 pub fn dataset_fixture(name: &str) -> String {
-    path(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../dataset/tests/fixtures").join(name))
+    path(&Path::new("../dataset/tests/fixtures").join(name))
 }
 
 pub fn path(path: &Path) -> String {

@@ -69,20 +69,22 @@ impl Limits {
 /// The order in which a graph runs on the CPU.
 pub(super) fn steps(graph: &Graph) -> Vec<Step> {
     let readers = readers(graph);
-    let steps = loops_of(graph, &readers, Limits { nodes: MAX_LOOP_NODES, values: usize::MAX });
+    let limits = Limits { nodes: MAX_LOOP_NODES, values: usize::MAX };
+    let steps = loops_of(graph, &readers, limits, true);
     let steps = attention::find(graph, steps, &readers, &|_, _, _| true);
     convolution::find(graph, steps, &readers)
 }
 
-/// The order in which a graph runs where loops have limits, and some attentions are too much for one step.
+/// The order in which a graph runs where loops have limits and no bytes, and some attentions are too much for one step.
 #[cfg(feature = "webgpu")]
 pub(crate) fn loops(graph: &Graph, limits: Limits, accepts: attention::Accepts<'_>) -> Vec<Step> {
     let readers = readers(graph);
-    let steps = loops_of(graph, &readers, limits);
+    let steps = loops_of(graph, &readers, limits, false);
     attention::find(graph, steps, &readers, accepts)
 }
 
-fn loops_of(graph: &Graph, readers: &[Readers], limits: Limits) -> Vec<Step> {
+/// `with_bytes`: whether loops read and make bytes too.
+fn loops_of(graph: &Graph, readers: &[Readers], limits: Limits, with_bytes: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut open = Open::default();
     for (index, node) in graph.nodes().iter().enumerate() {
@@ -91,7 +93,7 @@ fn loops_of(graph: &Graph, readers: &[Readers], limits: Limits) -> Vec<Step> {
             steps.push(Step::Node(index));
             continue;
         }
-        let joins = is_fusable(graph, node);
+        let joins = is_fusable(graph, node, with_bytes);
         let shape = graph.value_type(node.output).shape.as_slice();
         // Reshaping only looks at a value under another shape.
         let closed = match joins || matches!(node.op, Op::Reshape { .. }) {
@@ -187,7 +189,10 @@ fn fuse(graph: &Graph, readers: &[Readers], limits: Limits, nodes: &[usize], ste
     fuse(graph, readers, limits, second, steps);
 }
 
-fn is_fusable(graph: &Graph, node: &Node) -> bool {
+fn is_fusable(graph: &Graph, node: &Node, with_bytes: bool) -> bool {
+    if with_bytes && matches!(node.op, Op::Cast { .. } | Op::Requantize { .. }) {
+        return true;
+    }
     let is_wide = |value: &ValueId| matches!(graph.value_type(*value).dtype, DType::F32 | DType::I32);
     let is_pointwise = node.op.is_elementwise() || matches!(node.op, Op::Broadcast { .. });
     is_pointwise && is_wide(&node.output) && node.inputs.iter().all(is_wide)

@@ -6,7 +6,12 @@ use shoal_graph::{Binary, DType, Unary, ValueId};
 
 use super::{Values, buffers::Buffers};
 use crate::{
-    kernels::{elementwise, strided::View},
+    kernels::{
+        elementwise::{self, Number},
+        gemm::lanes::Level,
+        requantize::{Narrow, Scaling},
+        strided::View,
+    },
     tensor::{Data, Element},
 };
 
@@ -54,8 +59,9 @@ pub(crate) enum Action {
     Unary(Unary),
     Binary(Binary),
     Select,
-    /// Between floats and integers.
+    /// Between types.
     Cast,
+    Requantize(Scaling),
 }
 
 #[derive(Debug)]
@@ -135,6 +141,7 @@ impl Fused {
             registers: self.registers.iter().map(|dtype| buffers.of(*dtype, BLOCK)).collect(),
             results: self.results.iter().map(|(_, dtype)| buffers.of(*dtype, range.len())).collect(),
             origin: range.start,
+            level: buffers.scratch.level,
             start: 0,
             len: BLOCK,
         };
@@ -162,6 +169,7 @@ struct Blocks<'a> {
     results: Vec<Data>,
     /// Which element of the loop is the results' first.
     origin: usize,
+    level: Level,
     start: usize,
     len: usize,
 }
@@ -180,7 +188,8 @@ impl Blocks<'_> {
         match &mut taken {
             Data::F32(y) => self.floats(instruction, &mut y[range]),
             Data::I32(y) => self.integers(instruction, &mut y[range]),
-            Data::I8(_) | Data::U8(_) => unreachable!("bytes are not fused"),
+            Data::I8(y) => self.bytes(instruction, &mut y[range]),
+            Data::U8(y) => self.bytes(instruction, &mut y[range]),
         }
         match instruction.to {
             Place::Register(register) => self.registers[register] = taken,
@@ -197,7 +206,8 @@ impl Blocks<'_> {
             Action::Unary(unary) => elementwise::unary_f32(unary, self.get(a), y),
             Action::Binary(binary) => elementwise::binary_f32(binary, self.get(a), self.get(b), y),
             Action::Select => elementwise::select(self.get(a), self.get(b), self.get(c), y),
-            Action::Cast => elementwise::to_f32(self.get(a), y),
+            Action::Cast => self.cast(instruction, y),
+            Action::Requantize(_) => unreachable!("it makes integers"),
         }
     }
 
@@ -212,7 +222,29 @@ impl Blocks<'_> {
             }
             Action::Binary(binary) => elementwise::binary_i32(binary, self.get(a), self.get(b), y),
             Action::Select => elementwise::select(self.get(a), self.get(b), self.get(c), y),
-            Action::Cast => elementwise::to_i32(self.get(a), y),
+            Action::Cast => self.cast(instruction, y),
+            Action::Requantize(scaling) => scaling.run(self.level, self.get(a), self.get(b), y),
+        }
+    }
+
+    fn bytes<T: Element + Number + Narrow>(&self, instruction: &Instruction, y: &mut [T]) {
+        let [a, b, _] = instruction.sources;
+        match instruction.action {
+            Action::Load => self.load(a, y),
+            Action::Copy => y.copy_from_slice(self.get(a)),
+            Action::Cast => self.cast(instruction, y),
+            Action::Requantize(scaling) => scaling.run(self.level, self.get(a), self.get(b), y),
+            Action::Unary(_) | Action::Binary(_) | Action::Select => unreachable!("bytes are only moved and cast"),
+        }
+    }
+
+    fn cast<T: Number>(&self, instruction: &Instruction, y: &mut [T]) {
+        let [x, ..] = instruction.sources;
+        match instruction.from_dtype {
+            DType::F32 => elementwise::cast(self.get::<f32>(x), y, T::of_f32),
+            DType::I32 => elementwise::cast(self.get(x), y, T::of_i32),
+            DType::I8 => elementwise::cast(self.get::<i8>(x), y, |x| T::of_i32(x.into())),
+            DType::U8 => elementwise::cast(self.get::<u8>(x), y, |x| T::of_i32(x.into())),
         }
     }
 

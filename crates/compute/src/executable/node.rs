@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use shoal_graph::{DType, Graph, Node, Op, Window2d, cost};
+use shoal_graph::{Graph, Node, Op, Window2d, cost};
 
 use super::{Values, buffers::Buffers, held::Held};
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
         conv::{Conv, depthwise},
         gather::Indexed,
         gemm, integer,
+        integer_conv::convolve,
         pool::Pool,
         reduce, rows,
         strided::{self, View},
@@ -33,10 +34,8 @@ pub(super) fn run(
     let made = graph.value_type(node.output);
     let call = Call { graph, node, values, shape: &made.shape };
     let len = made.elements() as usize;
-    match &node.op {
-        Op::Constant(literal) => return Ok(Data::from_bytes(made.dtype, literal.bytes())),
-        Op::Cast { .. } => return Ok(cast(call.data(0), made.dtype)),
-        _ => {}
+    if let Op::Constant(literal) = &node.op {
+        return Ok(Data::from_bytes(made.dtype, literal.bytes()));
     }
     let mut out = buffers.of(made.dtype, len);
     match &mut out {
@@ -45,7 +44,7 @@ pub(super) fn run(
             None => call.floats(y, &mut buffers.scratch)?,
         },
         Data::I32(y) => call.integers(y, &mut buffers.scratch)?,
-        Data::I8(y) => call.moved(y)?,
+        Data::I8(y) => call.signed_bytes(y)?,
         Data::U8(y) => call.moved(y)?,
     }
     Ok(out)
@@ -90,7 +89,11 @@ impl<'a> Call<'a> {
                 conv.grad_weight(scratch, self.get(0), self.get(1), y);
             }
             Op::MaxPool2d { window, kernel_height, kernel_width } => {
-                pool(window, [*kernel_height, *kernel_width], self.shape(0), self.shape).max(self.get(0), y);
+                pool(window, [*kernel_height, *kernel_width], self.shape(0), self.shape).max(
+                    self.get(0),
+                    y,
+                    f32::NEG_INFINITY,
+                );
             }
             Op::MaxPool2dGrad { window, kernel_height, kernel_width } => {
                 let pool = pool(window, [*kernel_height, *kernel_width], self.shape(0), self.shape(1));
@@ -122,6 +125,7 @@ impl<'a> Call<'a> {
     fn integers(&self, y: &mut [i32], scratch: &mut gemm::Scratch) -> Result<(), ComputeError> {
         match &self.node.op {
             Op::MatMulInteger { trans_b } => self.integer_product(*trans_b, scratch, y),
+            Op::Conv2dInteger { window, groups } => self.integer_convolution(window, *groups, scratch, y),
             Op::Iota { axis, shape } => {
                 let inner: usize = shape[*axis as usize + 1..].iter().map(|dim| *dim as usize).product();
                 let extent = shape[*axis as usize] as usize;
@@ -135,6 +139,16 @@ impl<'a> Call<'a> {
             _ => self.moved(y)?,
         }
         Ok(())
+    }
+
+    fn signed_bytes(&self, y: &mut [i8]) -> Result<(), ComputeError> {
+        match &self.node.op {
+            Op::MaxPool2d { window, kernel_height, kernel_width } => {
+                pool(window, [*kernel_height, *kernel_width], self.shape(0), self.shape).max(self.get(0), y, i8::MIN);
+                Ok(())
+            }
+            _ => self.moved(y),
+        }
     }
 
     /// Operations that move elements of whichever type.
@@ -220,7 +234,16 @@ impl<'a> Call<'a> {
         c.fill(0);
         for ((a, b), c) in a.chunks(m * k).zip(self.get::<i8>(1).chunks(k * n)).zip(c.chunks_mut(m * n)) {
             let b = if trans_b { gemm::Matrix::transposed(b, k) } else { gemm::Matrix::rows(b, n) };
-            integer::integer_accumulate(scratch, m, n, k, gemm::Matrix::rows(a, k), b, c);
+            integer::integer_accumulate(scratch, m, n, k, gemm::Matrix::rows(a, k), b, c, n);
+        }
+    }
+
+    fn integer_convolution(&self, window: &Window2d, groups: u32, scratch: &mut gemm::Scratch, y: &mut [i32]) {
+        let conv = conv(window, groups, self.shape(0), self.shape(1), self.shape);
+        match &**self.data(0) {
+            Data::I8(x) => convolve(&conv, scratch, x, self.get(1), y),
+            Data::U8(x) => convolve(&conv, scratch, x, self.get(1), y),
+            _ => unreachable!("inference takes bytes alone"),
         }
     }
 
@@ -236,25 +259,6 @@ struct Product {
     m: usize,
     n: usize,
     k: usize,
-}
-
-/// Between element types. A float beyond an integer type becomes its nearest; an integer keeps its low bits.
-fn cast(x: &Data, to: DType) -> Data {
-    match (x, to) {
-        (Data::F32(x), DType::I8) => Data::I8(x.iter().map(|x| *x as i8).collect()),
-        (Data::F32(x), DType::U8) => Data::U8(x.iter().map(|x| *x as u8).collect()),
-        (Data::F32(x), DType::I32) => Data::I32(x.iter().map(|x| *x as i32).collect()),
-        (Data::I32(x), DType::I8) => Data::I8(x.iter().map(|x| *x as i8).collect()),
-        (Data::I32(x), DType::U8) => Data::U8(x.iter().map(|x| *x as u8).collect()),
-        (Data::I8(x), DType::U8) => Data::U8(x.iter().map(|x| x.cast_unsigned()).collect()),
-        (Data::U8(x), DType::I8) => Data::I8(x.iter().map(|x| x.cast_signed()).collect()),
-        (Data::I32(x), DType::F32) => Data::F32(x.iter().map(|x| *x as f32).collect()),
-        (Data::I8(x), DType::F32) => Data::F32(x.iter().map(|x| f32::from(*x)).collect()),
-        (Data::U8(x), DType::F32) => Data::F32(x.iter().map(|x| f32::from(*x)).collect()),
-        (Data::I8(x), DType::I32) => Data::I32(x.iter().map(|x| i32::from(*x)).collect()),
-        (Data::U8(x), DType::I32) => Data::I32(x.iter().map(|x| i32::from(*x)).collect()),
-        (same, _) => same.clone(),
-    }
 }
 
 fn indexed(shape: &[u32], axis: u32) -> Indexed {

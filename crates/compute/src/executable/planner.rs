@@ -8,7 +8,7 @@ use super::{
     fused::{Action, Fused, Instruction, Operand, Place},
     looks::look,
 };
-use crate::kernels::strided::View;
+use crate::kernels::{requantize::Scaling, strided::View};
 
 /// The loop of the given nodes, all of one shape and in order, that makes the given values.
 pub(super) fn plan(graph: &Graph, nodes: &[usize], outputs: &[ValueId]) -> Fused {
@@ -52,6 +52,9 @@ impl Planner<'_> {
             Op::Unary(unary) => Action::Unary(*unary),
             Op::Binary(binary) => Action::Binary(*binary),
             Op::Where => Action::Select,
+            Op::Requantize { shift, low, high, .. } => {
+                Action::Requantize(Scaling { shift: *shift, low: *low, high: *high })
+            }
             Op::Cast { .. } if from_dtype != to_dtype => Action::Cast,
             // Stretching is how an operand is read; a cast to its own type changes nothing.
             Op::Broadcast { .. } | Op::Cast { .. } => {
@@ -182,6 +185,7 @@ struct Registers {
     types: Vec<DType>,
     free_floats: Vec<usize>,
     free_integers: Vec<usize>,
+    free_bytes: [Vec<usize>; 2],
 }
 
 impl Registers {
@@ -206,6 +210,11 @@ impl Registers {
     }
 
     fn free_of(&mut self, dtype: DType) -> &mut Vec<usize> {
-        if dtype == DType::F32 { &mut self.free_floats } else { &mut self.free_integers }
+        match dtype {
+            DType::F32 => &mut self.free_floats,
+            DType::I32 => &mut self.free_integers,
+            DType::I8 => &mut self.free_bytes[0],
+            DType::U8 => &mut self.free_bytes[1],
+        }
     }
 }

@@ -52,6 +52,8 @@ pub(crate) fn unary_i32(unary: Unary, x: &[i32], y: &mut [i32]) {
         Unary::Neg => map(x, y, i32::wrapping_neg),
         Unary::Abs => map(x, y, i32::wrapping_abs),
         Unary::Sign => map(x, y, i32::signum),
+        // Exact: an f64 holds any i32, and its root is rounded once, never up to a whole number.
+        Unary::Sqrt => map(x, y, |x| f64::from(x.max(0)).sqrt() as i32),
         _ => unreachable!("{} takes floats alone", unary.name()),
     }
 }
@@ -104,12 +106,31 @@ pub(crate) fn select<T: Copy>(condition: &[i32], a: &[T], b: &[T], y: &mut [T]) 
     }
 }
 
-/// Integers as floats, rounded to nearest.
-pub(crate) fn to_f32(x: &[i32], y: &mut [f32]) {
-    map(x, y, |x| x as f32);
+/// A type that others are cast to.
+pub(crate) trait Number: Copy {
+    /// Of an integer type: towards zero, the nearest that there is, 0 for NaN.
+    fn of_f32(x: f32) -> Self;
+    /// A float rounded to nearest, a byte of the low bits.
+    fn of_i32(x: i32) -> Self;
 }
 
-/// Floats as integers: towards zero, the nearest that there is, 0 for NaN.
-pub(crate) fn to_i32(x: &[f32], y: &mut [i32]) {
-    map(x, y, |x| x as i32);
+macro_rules! number {
+    ($($number:ty),*) => {$(
+        impl Number for $number {
+            fn of_f32(x: f32) -> Self {
+                x as $number
+            }
+
+            fn of_i32(x: i32) -> Self {
+                x as $number
+            }
+        }
+    )*};
+}
+
+number!(f32, i32, i8, u8);
+
+/// Between types.
+pub(crate) fn cast<A: Copy, B>(x: &[A], y: &mut [B], to: impl Fn(A) -> B) {
+    map(x, y, to);
 }

@@ -14,7 +14,9 @@ pub(crate) trait Byte: Copy + Into<i16> + Into<i32> {}
 impl Byte for i8 {}
 impl Byte for u8 {}
 
-/// c \[m, n\] continues with a \[m, k\] · b \[k, n\]. Each operand is contiguous along one of its sides.
+/// c \[m, n\] continues with a \[m, k\] · b \[k, n\]. Each operand is contiguous along one of its sides; rows of C are `c_row`
+/// apart.
+#[allow(clippy::too_many_arguments, reason = "sizes and operands of one product")]
 pub(crate) fn integer_accumulate<A: Byte, B: Byte>(
     scratch: &mut Scratch,
     m: usize,
@@ -23,10 +25,11 @@ pub(crate) fn integer_accumulate<A: Byte, B: Byte>(
     a: Matrix<'_, A>,
     b: Matrix<'_, B>,
     c: &mut [i32],
+    c_row: usize,
 ) {
     a.check(m, k);
     b.check(k, n);
-    assert!(c.len() >= m * n, "C has room for {m} × {n}");
+    assert!(c_row >= n && c.len() >= (m - 1) * c_row + n, "C has room for {m} × {n}");
     let level = scratch.level.narrowed_to(n);
     let depth = k.div_ceil(2).min(DEPTH);
     let (most_rows, most_columns) = (m.min(ROWS), n.min(COLUMNS));
@@ -42,11 +45,11 @@ pub(crate) fn integer_accumulate<A: Byte, B: Byte>(
             for i0 in (0..m).step_by(ROWS) {
                 let rows = Panels::rows(LEAST_TILE_ROWS, ROWS.min(m - i0));
                 pack(widen(a.transpose(), k0, steps, i0, rows.len, pairs), 0, depth, 0, rows, packed_a);
-                let c = &mut c[i0 * n + j0..];
-                assert!(c.len() >= (rows.len - 1) * n + panels.len, "the block of C is whole");
+                let c = &mut c[i0 * c_row + j0..];
+                assert!(c.len() >= (rows.len - 1) * c_row + panels.len, "the block of C is whole");
                 let (left, right) = (Left::Packed(packed_a), &*packed_b);
                 // SAFETY: C is checked above; both operands are packed over `depth`.
-                unsafe { level.run_integers(Block { left, right, c, rows: rows.len, panels, depth, n }) };
+                unsafe { level.run_integers(Block { left, right, c, rows: rows.len, panels, depth, n: c_row }) };
             }
         }
     }
@@ -132,7 +135,7 @@ mod tests {
             }
             for level in Level::available() {
                 let mut got = start.clone();
-                integer_accumulate(&mut Scratch::at(level), m, n, k, a, b, &mut got);
+                integer_accumulate(&mut Scratch::at(level), m, n, k, a, b, &mut got, n);
                 assert_eq!(got, expected, "{m}x{n}x{k} layout {layout} {level:?}");
             }
         }

@@ -40,7 +40,7 @@ impl Pool {
 
     /// Position of the greatest element of a window; none where all of it is padding.
     #[inline(always)]
-    fn winner(&self, image: &[f32], oy: usize, ox: usize) -> Option<usize> {
+    fn winner<T: Copy + PartialOrd>(&self, image: &[T], oy: usize, ox: usize) -> Option<usize> {
         let mut best = None;
         self.each(oy, ox, |at| {
             if best.is_none_or(|best| image[at] > image[best]) {
@@ -50,15 +50,15 @@ impl Pool {
         best
     }
 
-    /// y \[…, oh, ow\]: greatest of each window of x \[…, h, w\].
-    pub(crate) fn max(&self, x: &[f32], y: &mut [f32]) {
+    /// y \[…, oh, ow\]: greatest of each window of x \[…, h, w\], `least` where all of it is padding.
+    pub(crate) fn max<T: Copy + PartialOrd>(&self, x: &[T], y: &mut [T], least: T) {
         if self.halves() {
             return self.max_of_halves(x, y);
         }
         for (image, y) in x.chunks(self.image_len()).zip(y.chunks_mut(self.out_len())) {
             for (oy, line) in y.chunks_mut(self.out[1]).enumerate() {
                 for (ox, y) in line.iter_mut().enumerate() {
-                    *y = self.winner(image, oy, ox).map_or(f32::NEG_INFINITY, |at| image[at]);
+                    *y = self.winner(image, oy, ox).map_or(least, |at| image[at]);
                 }
             }
         }
@@ -115,8 +115,8 @@ impl Pool {
             && self.out[1] * 2 <= self.image[1]
     }
 
-    fn max_of_halves(&self, x: &[f32], y: &mut [f32]) {
-        let greater = |a: f32, b: f32| if b > a { b } else { a };
+    fn max_of_halves<T: Copy + PartialOrd>(&self, x: &[T], y: &mut [T]) {
+        let greater = |a: T, b: T| if b > a { b } else { a };
         let (width, out_width) = (self.image[1], self.out[1]);
         for (image, y) in x.chunks(self.image_len()).zip(y.chunks_mut(self.out_len())) {
             for (lines, y) in image.chunks(2 * width).zip(y.chunks_mut(out_width)) {
@@ -171,7 +171,7 @@ mod tests {
         let dy: Vec<f32> = (0..40 * 6).map(|_| next()).collect();
         let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         let (mut y, mut dx) = (vec![9.0; dy.len()], vec![9.0; x.len()]);
-        pool.max(&x, &mut y);
+        pool.max(&x, &mut y, f32::NEG_INFINITY);
         pool.max_grad(&x, &dy, &mut dx);
         let (mut plain, mut plain_dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
         for image in 0..40 {

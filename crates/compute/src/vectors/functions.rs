@@ -91,7 +91,7 @@ fn integers() -> Tensors {
     let column = Tensor::i32([numbers.len() as u32, 1], numbers.to_vec());
     let line = Tensor::i32([numbers.len() as u32], numbers.to_vec());
     run(vec![("x", column), ("y", line)], |b, x| {
-        for unary in Unary::ALL.into_iter().filter(|unary| unary.takes_i32()) {
+        for unary in [Unary::Neg, Unary::Abs, Unary::Sign] {
             let made = apply(b, Op::Unary(unary), &x[1..]);
             b.output(unary.name(), made);
         }

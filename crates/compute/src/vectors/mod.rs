@@ -5,6 +5,7 @@
 mod functions;
 mod graphs;
 mod layers;
+mod quantised;
 
 use prost::Message as _;
 use shoal_graph::{DType, Graph, GraphBuilder, TensorType, Unary, programs};
@@ -20,7 +21,7 @@ use crate::{
     init::initial_parameters,
     program::{Budget, run_unit_on_cpu, unit_cost},
     seed::{Uniform, job_seed},
-    tensor::{Tensor, Tensors},
+    tensor::{Data, Tensor, Tensors},
 };
 
 /// Name and hash (BLAKE3 of the output's safetensors bytes, hexadecimal) of one vector.
@@ -34,7 +35,7 @@ pub struct VectorResult {
 
 /// Computes every vector.
 pub fn run_all() -> Vec<VectorResult> {
-    let graphs = graphs::all();
+    let graphs: Vec<(&str, Graph)> = graphs::all().into_iter().chain(quantised::all()).collect();
     let mut results = Vec::new();
     for (name, graph) in &graphs {
         let made = CpuBackend::new().run_now(graph, numbers(name, graph, false)).expect("a vector runs");
@@ -164,7 +165,7 @@ pub fn model() -> ModelSpec {
 }
 
 /// Inputs of a graph from the vector's name: uniform in [−1, 1); with `edges`, every fifth number is −0, a subnormal or
-/// tiny instead. Labels are uniform over 21 classes.
+/// tiny instead. Labels are uniform over 21 classes, bytes over all there are.
 fn numbers(name: &str, graph: &Graph, edges: bool) -> Tensors {
     let mut uniform = Uniform::new(job_seed(0, name));
     let mut tensors = Tensors::new();
@@ -173,7 +174,11 @@ fn numbers(name: &str, graph: &Graph, edges: bool) -> Tensors {
         let len: usize = shape.iter().map(|dim| *dim as usize).product();
         let tensor = match dtype {
             DType::I32 => Tensor::i32(shape, (0..len).map(|_| uniform.below(21) as i32).collect()),
-            _ => Tensor::f32(shape, (0..len).map(|i| number(&mut uniform, edges && i % 5 == 0)).collect()),
+            DType::I8 => {
+                Tensor::new(shape, Data::I8((0..len).map(|_| (uniform.below(256) as i32 - 128) as i8).collect()))
+            }
+            DType::U8 => Tensor::new(shape, Data::U8((0..len).map(|_| uniform.below(256) as u8).collect())),
+            DType::F32 => Tensor::f32(shape, (0..len).map(|i| number(&mut uniform, edges && i % 5 == 0)).collect()),
         };
         tensors.insert(input.clone(), tensor);
     }
@@ -197,19 +202,46 @@ fn number(uniform: &mut Uniform, edge: bool) -> f32 {
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
-    use super::{graphs, numbers};
-    use crate::{executable::Executable, kernels::gemm::lanes::Level};
+    use super::{graphs, numbers, quantised};
+    use crate::{
+        executable::Executable,
+        kernels::gemm::lanes::Level,
+        tensor::{Data, Tensor, Tensors},
+    };
 
     #[test]
     fn every_graph_has_its_committed_hash_at_every_level() {
         let text = include_str!("../../../../tests/vectors/exact/exact-1.json");
         let committed: serde_json::Value = serde_json::from_str(text).expect("the vectors are JSON");
         for level in Level::available() {
-            for (name, graph) in graphs::all() {
+            for (name, graph) in graphs::all().into_iter().chain(quantised::all()) {
                 let inputs = numbers(name, &graph, false);
                 let made = Executable::at(graph, level).run(inputs).expect("a vector runs");
                 assert_eq!(hex::encode(made.hash()), committed["blake3"][name], "{name} at {level:?}");
             }
+        }
+    }
+
+    #[test]
+    fn quantised_graphs_are_their_definition_and_say_something() {
+        for (name, graph) in quantised::all() {
+            let inputs = numbers(name, &graph, false);
+            let reals = |tensors: &Tensors| -> shoal_reference::Reals {
+                let real = |tensor: &Tensor| match tensor.data() {
+                    Data::F32(x) => x.iter().map(|x| f64::from(*x)).collect(),
+                    Data::I32(x) => x.iter().map(|x| f64::from(*x)).collect(),
+                    Data::I8(x) => x.iter().map(|x| f64::from(*x)).collect(),
+                    Data::U8(x) => x.iter().map(|x| f64::from(*x)).collect(),
+                };
+                tensors.iter().map(|(name, tensor)| (name.to_owned(), real(tensor))).collect()
+            };
+            let expected = shoal_reference::run(&graph, &reals(&inputs)).expect("a vector runs");
+            let got = Executable::new(graph).run(inputs).expect("a vector runs");
+            assert_eq!(reals(&got), expected, "{name}");
+            // Not saturated: the results take many values.
+            let distinct: std::collections::BTreeSet<i64> = expected.values().flatten().map(|x| *x as i64).collect();
+            let few = expected.values().map(Vec::len).sum::<usize>().div_ceil(3).min(500);
+            assert!(distinct.len() >= few, "{name}: {} values, {few} expected", distinct.len());
         }
     }
 }

@@ -101,6 +101,10 @@ impl Draw {
         shape[dropped..].iter().map(|dim| if self.between(0, 3) == 0 { 1 } else { *dim }).collect()
     }
 
+    fn any_type(&mut self) -> DType {
+        self.one_of(&[DType::F32, DType::I32, DType::I8, DType::U8])
+    }
+
     fn number_type(&mut self) -> DType {
         self.one_of(&[DType::F32, DType::I32])
     }
@@ -124,7 +128,8 @@ fn elements(draw: &mut Draw) -> Drawn {
     let shape = draw.shape(0, 6);
     let dtype = draw.number_type();
     let typed = |shape: &[u32]| TensorType::new(dtype, shape);
-    match draw.between(0, 3) {
+    match draw.between(0, 4) {
+        4 => requantize(draw, &shape),
         0 => {
             let unary = draw.one_of(&Unary::ALL);
             let dtype = if unary.takes_i32() { dtype } else { DType::F32 };
@@ -151,13 +156,25 @@ fn elements(draw: &mut Draw) -> Drawn {
             let (a, b) = (draw.part_of(&shape), draw.part_of(&shape));
             Drawn { integers: 0..2, ..Drawn::new(Op::Where, vec![condition, typed(&a), typed(&b)]) }
         }
-        _ => Drawn { floats: (9.0, 0.0), ..Drawn::new(Op::Cast { to: draw.number_type() }, vec![typed(&shape)]) },
+        _ => {
+            let (from, to) = (draw.any_type(), draw.any_type());
+            Drawn { floats: (200.0, 0.0), ..Drawn::new(Op::Cast { to }, vec![TensorType::new(from, shape)]) }
+        }
     }
+}
+
+/// Multipliers of any shape that broadcasts; results of a few bits, half of them beyond their range.
+fn requantize(draw: &mut Draw, shape: &[u32]) -> Drawn {
+    let to = draw.one_of(&[DType::I32, DType::I8, DType::U8]);
+    let (low, high) = if to == DType::U8 { (1, 90) } else { (-90, 7) };
+    let op = Op::Requantize { shift: draw.between(1, 6), low, high, to };
+    let types = vec![TensorType::i32(shape), TensorType::i32(draw.part_of(shape))];
+    Drawn { integers: -60..61, ..Drawn::new(op, types) }
 }
 
 fn moves(draw: &mut Draw) -> Drawn {
     let shape = draw.shape(1, 5);
-    let dtype = draw.number_type();
+    let dtype = draw.any_type();
     let typed = |shape: &[u32]| TensorType::new(dtype, shape);
     let one = |op, shape: &[u32]| Drawn::new(op, vec![TensorType::new(dtype, shape)]);
     match draw.between(0, 8) {
@@ -220,7 +237,13 @@ fn windows(draw: &mut Draw) -> Drawn {
     let [oh, ow] = window.output([h, w], [kernel_height, kernel_width]).unwrap_or([1, 1]);
     let (image, weight) = ([n, c * groups, h, w], [o, c, kernel_height, kernel_width]);
     let (out, pooled) = ([n, o, oh, ow], [n, c * groups, oh, ow]);
-    match draw.between(0, 6) {
+    match draw.between(0, 8) {
+        7 => {
+            let types =
+                [TensorType::new(draw.one_of(&[DType::U8, DType::I8]), image), TensorType::new(DType::I8, weight)];
+            Drawn::new(Op::Conv2dInteger { window, groups }, types.to_vec())
+        }
+        8 => Drawn::new(Op::MaxPool2d { window, kernel_height, kernel_width }, vec![TensorType::new(DType::I8, image)]),
         0 => Drawn::floats(Op::Conv2d { window, groups }, &[&image, &weight]),
         1 => Drawn::floats(Op::Conv2dGradInput { window, groups, height: h, width: w }, &[&weight, &out]),
         2 => Drawn::floats(Op::Conv2dGradWeight { window, groups, kernel_height, kernel_width }, &[&image, &out]),

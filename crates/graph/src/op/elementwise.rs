@@ -17,7 +17,7 @@ pub enum Unary {
     Ceil,
     /// Nearest integer, ties to even.
     Round,
-    /// √x.
+    /// √x; of an integer rounded down, and 0 below 0.
     Sqrt,
     /// 1/x.
     Reciprocal,
@@ -84,7 +84,7 @@ impl Unary {
 
     /// Whether it takes integers too; all take f32.
     pub fn takes_i32(self) -> bool {
-        matches!(self, Self::Neg | Self::Abs | Self::Sign)
+        matches!(self, Self::Neg | Self::Abs | Self::Sign | Self::Sqrt)
     }
 
     /// Whether it is a polynomial or more: counted as [`crate::cost::TRANSCENDENTAL_WEIGHT`] operations.

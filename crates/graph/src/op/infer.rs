@@ -3,7 +3,7 @@
 use super::{Binary, DType, Op, TensorType, Window2d, check_shape, elements, too_large};
 use crate::{
     error::GraphError,
-    limits::{MAX_CONCAT, MAX_INTEGER_DEPTH},
+    limits::{MAX_CONCAT, MAX_INTEGER_DEPTH, MAX_SHIFT},
 };
 
 impl Op {
@@ -61,9 +61,8 @@ impl Op {
             Op::Constant(literal) => Ok(literal.tensor_type.dtype),
             Op::Iota { .. } => Ok(I32),
             Op::Unary(unary) if unary.takes_i32() => expect(0, &[F32, I32]),
-            Op::Unary(_) | Op::Softmax | Op::MaxPool2d { .. } | Op::SumPool2d { .. } | Op::SumPool2dGrad { .. } => {
-                expect(0, &[F32])
-            }
+            Op::Unary(_) | Op::Softmax | Op::SumPool2d { .. } | Op::SumPool2dGrad { .. } => expect(0, &[F32]),
+            Op::MaxPool2d { .. } => expect(0, &[F32, I8]),
             Op::Binary(binary) => {
                 let dtype = expect(0, if binary.takes(F32) { &[F32, I32] } else { &[I32] })?;
                 if !binary.takes(dtype) {
@@ -83,22 +82,26 @@ impl Op {
             }
             Op::Pad { .. } | Op::Reduce { .. } => expect(0, &[F32, I32]),
             Op::Concat { .. } => {
-                let dtype = expect(0, &[F32, I32])?;
+                let dtype = expect(0, &[F32, I32, I8, U8])?;
                 (1..inputs.len()).try_for_each(|input| expect(input, &[dtype]).map(drop))?;
                 Ok(dtype)
             }
             Op::Gather { .. } => {
                 expect(1, &[I32])?;
-                expect(0, &[F32, I32])
+                expect(0, &[F32, I32, I8, U8])
             }
             Op::ScatterAdd { .. } => {
                 expect(1, &[I32])?;
                 expect(0, &[F32])
             }
             Op::ArgMax { .. } => expect(0, &[F32]).map(|_| I32),
-            Op::MatMulInteger { .. } => {
+            Op::MatMulInteger { .. } | Op::Conv2dInteger { .. } => {
                 expect(0, &[U8, I8])?;
                 expect(1, &[I8]).map(|_| I32)
+            }
+            Op::Requantize { to, .. } => {
+                expect(0, &[I32])?;
+                expect(1, &[I32]).map(|_| *to)
             }
             Op::SoftmaxCrossEntropy | Op::SoftmaxCrossEntropyGrad => {
                 expect(1, &[I32])?;
@@ -126,6 +129,13 @@ impl Op {
                 Ok(shape.clone())
             }
             (Op::Unary(_) | Op::Cast { .. }, [x]) => Ok(x.to_vec()),
+            (Op::Requantize { shift, low, high, to }, [x, multiplier]) => {
+                check_requantize(*shift, *low, *high, *to)?;
+                match broadcast(x, multiplier) {
+                    Some(both) if both == *x => Ok(both),
+                    _ => Err(mismatch("the multiplier does not broadcast to x")),
+                }
+            }
             (Op::Binary(_), [a, b]) => broadcast(a, b).ok_or_else(|| mismatch("they do not broadcast")),
             (Op::Where, [condition, a, b]) => broadcast(a, b)
                 .and_then(|both| broadcast(&both, condition))
@@ -272,8 +282,12 @@ impl Op {
             _ => Err(mismatch("windows like these do not make dy of that size")),
         };
         match (self, shapes) {
-            (Op::Conv2d { window, groups }, [[n, c, h, w], [o, c2, kh, kw]]) => {
+            (Op::Conv2d { window, groups } | Op::Conv2dInteger { window, groups }, [[n, c, h, w], [o, c2, kh, kw]]) => {
                 self.groups(*groups, *c, *c2, *o, shapes)?;
+                let depth = elements(&[*c2, *kh, *kw]);
+                if matches!(self, Op::Conv2dInteger { .. }) && depth > MAX_INTEGER_DEPTH.into() {
+                    return Err(too_large("K of an integer convolution", depth, MAX_INTEGER_DEPTH.into()));
+                }
                 let [oh, ow] = placed(*window, [*h, *w], [*kh, *kw])?;
                 Ok(vec![*n, *o, oh, ow])
             }
@@ -336,6 +350,27 @@ impl Op {
     fn mismatch(&self, shapes: &[&[u32]], reason: &'static str) -> GraphError {
         GraphError::ShapeMismatch { op: self.name(), shapes: shapes.iter().map(|s| s.to_vec()).collect(), reason }
     }
+}
+
+fn check_requantize(shift: u32, low: i32, high: i32, to: DType) -> Result<(), GraphError> {
+    if shift == 0 {
+        return Err(GraphError::Zero { what: "shift of requantize" });
+    }
+    if shift > MAX_SHIFT {
+        return Err(GraphError::TooLarge { what: "shift of requantize", found: shift.into(), limit: MAX_SHIFT.into() });
+    }
+    let (least, greatest) = match to {
+        DType::I32 => (i32::MIN, i32::MAX),
+        DType::I8 => (i8::MIN.into(), i8::MAX.into()),
+        DType::U8 => (u8::MIN.into(), u8::MAX.into()),
+        DType::F32 => {
+            return Err(GraphError::WrongDType { op: "requantize", input: 0, expected: DType::I8, found: to });
+        }
+    };
+    if low > high || low < least || high > greatest {
+        return Err(GraphError::BadRange { what: "range of requantize", low: low.into(), high: high.into() });
+    }
+    Ok(())
 }
 
 /// The shape that both broadcast to (as in NumPy): aligned at the last axis, 1 stretches.

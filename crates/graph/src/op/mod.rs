@@ -23,9 +23,9 @@ pub enum DType {
     F32,
     /// Signed 32-bit integer. Truth values are 0 and 1 of this type.
     I32,
-    /// Signed 8-bit integer: operand of [`Op::MatMulInteger`].
+    /// Signed 8-bit integer: operand of [`Op::MatMulInteger`] and [`Op::Conv2dInteger`].
     I8,
-    /// Unsigned 8-bit integer: operand of [`Op::MatMulInteger`].
+    /// Unsigned 8-bit integer: left operand of the same.
     U8,
 }
 
@@ -137,6 +137,8 @@ pub enum Op {
     ArgMax { axis: u32 },
     MatMul { trans_a: bool, trans_b: bool },
     MatMulInteger { trans_b: bool },
+    Conv2dInteger { window: Window2d, groups: u32 },
+    Requantize { shift: u32, low: i32, high: i32, to: DType },
     Conv2d { window: Window2d, groups: u32 },
     Conv2dGradInput { window: Window2d, groups: u32, height: u32, width: u32 },
     Conv2dGradWeight { window: Window2d, groups: u32, kernel_height: u32, kernel_width: u32 },
@@ -175,6 +177,8 @@ impl Op {
             Op::ArgMax { .. } => "arg_max",
             Op::MatMul { .. } => "mat_mul",
             Op::MatMulInteger { .. } => "mat_mul_integer",
+            Op::Conv2dInteger { .. } => "conv2d_integer",
+            Op::Requantize { .. } => "requantize",
             Op::Conv2d { .. } => "conv2d",
             Op::Conv2dGradInput { .. } => "conv2d_grad_input",
             Op::Conv2dGradWeight { .. } => "conv2d_grad_weight",
@@ -192,6 +196,6 @@ impl Op {
     /// Whether each element of the result depends on one element of each operand alone (after broadcasting): what a
     /// backend may run in one pass with its neighbours.
     pub fn is_elementwise(&self) -> bool {
-        matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Where | Op::Cast { .. })
+        matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Where | Op::Cast { .. } | Op::Requantize { .. })
     }
 }

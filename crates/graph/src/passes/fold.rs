@@ -75,6 +75,7 @@ fn whole_unary(unary: Unary, x: i32) -> Option<i32> {
         Unary::Neg => Some(x.wrapping_neg()),
         Unary::Abs => Some(x.wrapping_abs()),
         Unary::Sign => Some(x.signum()),
+        Unary::Sqrt => Some(x.max(0).isqrt()),
         _ => None,
     }
 }

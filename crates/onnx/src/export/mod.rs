@@ -1,6 +1,7 @@
 //! Writes a graph as an ONNX model: every operation that inference uses as standard operators. A weight is an
 //! initialiser, every other input an input of fixed shape. Gradients are not written: ONNX has no operators for them.
 
+mod integers;
 mod ops;
 mod windows;
 
@@ -11,10 +12,10 @@ use shoal_graph::{DType, Graph, TensorType, ValueId};
 
 use crate::{
     error::OnnxError,
-    limits::{WRITTEN_IR_VERSION, WRITTEN_OPSET},
+    limits::{OWN_DOMAIN, WRITTEN_IR_VERSION, WRITTEN_OPSET},
     proto::{
-        AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-        TypeProto, ValueInfoProto,
+        AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+        TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
         tensor_shape_proto::{Dimension, dimension},
         type_proto,
     },
@@ -27,6 +28,18 @@ use crate::{
 /// [`OnnxError::NotExported`] for gradients, [`OnnxError::WrongWeight`] and [`OnnxError::NoSuchName`] for weights that the
 /// graph does not take, [`OnnxError::NameTaken`] where an output has the name of another value.
 pub fn export(graph: &Graph, weights: &BTreeMap<String, Weight>) -> Result<Vec<u8>, OnnxError> {
+    export_with(graph, weights, &BTreeMap::new())
+}
+
+/// The model with properties, texts by name that say more of it than ONNX has fields for.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_with(
+    graph: &Graph,
+    weights: &BTreeMap<String, Weight>,
+    properties: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, OnnxError> {
     check_weights(graph, weights)?;
     let mut writer = Writer::new(graph);
     for node in graph.nodes() {
@@ -40,6 +53,13 @@ pub fn export(graph: &Graph, weights: &BTreeMap<String, Weight>) -> Result<Vec<u
     let inputs = graph.inputs().iter().filter(|(name, _)| !weights.contains_key(name));
     let mut initializer = writer.initialisers;
     initializer.extend(weights.iter().map(|(name, weight)| tensor(name, &weight.tensor_type, weight.bytes.clone())));
+    let opset = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.into()), version: Some(version) };
+    let own = (!writer.functions.is_empty()).then(|| opset(OWN_DOMAIN, 1));
+    let opsets = [opset("", WRITTEN_OPSET)].into_iter().chain(own).collect();
+    let property = |(key, value): (&String, &String)| StringStringEntryProto {
+        key: Some(key.clone()),
+        value: Some(value.clone()),
+    };
     let model = ModelProto {
         ir_version: Some(WRITTEN_IR_VERSION),
         producer_name: Some("shoal".into()),
@@ -51,8 +71,9 @@ pub fn export(graph: &Graph, weights: &BTreeMap<String, Weight>) -> Result<Vec<u
             input: inputs.map(|(name, value)| port(name, graph.value_type(*value))).collect(),
             output: outputs,
         }),
-        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(WRITTEN_OPSET) }],
-        functions: Vec::new(),
+        opset_import: opsets,
+        metadata_props: properties.iter().map(property).collect(),
+        functions: writer.functions.into_values().collect(),
     };
     Ok(model.encode_to_vec())
 }
@@ -81,6 +102,8 @@ struct Writer<'a> {
     taken: BTreeSet<String>,
     nodes: Vec<NodeProto>,
     initialisers: Vec<TensorProto>,
+    /// Meanings of operators that are ours.
+    functions: BTreeMap<String, FunctionProto>,
 }
 
 impl<'a> Writer<'a> {
@@ -91,7 +114,8 @@ impl<'a> Writer<'a> {
             names[value.index()].clone_from(name);
             taken.insert(name.clone());
         }
-        let mut writer = Self { graph, names, taken, nodes: Vec::new(), initialisers: Vec::new() };
+        let mut writer =
+            Self { graph, names, taken, nodes: Vec::new(), initialisers: Vec::new(), functions: BTreeMap::new() };
         for node in graph.nodes() {
             writer.names[node.output.index()] = writer.fresh("v");
         }

@@ -2,7 +2,7 @@
 
 use shoal_graph::{Binary, DType, Node, Op, Reduction, TensorType, Unary};
 
-use super::{Writer, int, ints, number, text, windows};
+use super::{Writer, int, integers, ints, number, text, windows};
 use crate::error::OnnxError;
 
 const BOOL: i64 = 9;
@@ -13,6 +13,9 @@ pub(super) fn write(w: &mut Writer<'_>, node: &Node) -> Result<(), OnnxError> {
     let made = w.name(node.output);
     let shape = w.value_type(node.output).shape.clone();
     let rank = node.inputs.first().map_or(0, |value| w.value_type(*value).shape.len());
+    if !node.inputs.is_empty() && integers::write(w, node, &inputs, &made) {
+        return Ok(());
+    }
     match &node.op {
         Op::Constant(literal) => {
             let constant = w.constant(literal.tensor_type(), literal.bytes().to_vec());

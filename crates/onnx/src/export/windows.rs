@@ -24,7 +24,7 @@ pub(super) fn write(w: &mut Writer<'_>, node: &Node, inputs: &[&str], made: &str
             attributes.extend([int("group", groups.into()), ints("output_padding", rest)]);
             w.node("ConvTranspose", &[inputs[1], inputs[0]], attributes, made);
         }
-        Op::MaxPool2d { window, kernel_height, kernel_width } => {
+        Op::MaxPool2d { window, kernel_height, kernel_width } if w.value_type(node.output).dtype == DType::F32 => {
             let kernel = [kernel_height, kernel_width];
             let (image, window) = within(w, inputs[0], window, kernel, f32::NEG_INFINITY);
             let mut attributes = placed(window);
@@ -49,7 +49,7 @@ pub(super) fn write(w: &mut Writer<'_>, node: &Node, inputs: &[&str], made: &str
     Ok(())
 }
 
-fn placed(window: Window2d) -> Vec<AttributeProto> {
+pub(super) fn placed(window: Window2d) -> Vec<AttributeProto> {
     let Window2d { height, width } = window;
     vec![
         ints("strides", [height.stride, width.stride]),

@@ -119,6 +119,13 @@ impl<'a> Lowering<'a> {
         self.widen(id)
     }
 
+    /// Adds an operation whose operands, and whose result, may be bytes.
+    pub(super) fn apply_narrow(&mut self, op: Op, ids: &[ValueId], element: Element) -> Made {
+        let made = self.builder.apply(op, ids)?;
+        let wide = self.widen(made)?;
+        Ok(self.made(wide, element))
+    }
+
     fn widen(&mut self, id: ValueId) -> Result<ValueId, NodeError> {
         if !matches!(self.builder.value_type(id).dtype, DType::U8 | DType::I8) {
             return Ok(id);

@@ -7,7 +7,7 @@ use super::{call::Call, context::Lowering, table, value::Value};
 use crate::{
     element::Element,
     error::{NodeError, OnnxError},
-    limits::{MAX_NAMED_BYTES, MAX_NESTING, MAX_NODES},
+    limits::{MAX_NAMED_BYTES, MAX_NESTING, MAX_NODES, OWN_DOMAIN},
     model::{Model, is_onnx},
     proto::{AttributeProto, FunctionProto, GraphProto, NodeProto},
     tensor::Stored,
@@ -64,6 +64,10 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
         let call = Call { node, inputs, version: self.version };
         let key = (node.domain().to_owned(), node.op_type().to_owned());
+        // Ours are known by their names, whatever a file says that they mean.
+        if let Some(lower) = table::find(OWN_DOMAIN, node.op_type()).filter(|_| node.domain() == OWN_DOMAIN) {
+            return lower(self.low, &call);
+        }
         if let Some(function) = self.model.functions.get(&key) {
             return self.nested(|walk| walk.function(function, &call));
         }

@@ -13,6 +13,7 @@ mod fold;
 mod geometry;
 mod graphs;
 mod indexing;
+mod integers;
 mod losses;
 mod moves;
 mod norms;

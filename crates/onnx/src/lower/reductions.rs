@@ -22,7 +22,8 @@ pub(super) fn reduce(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
         true => (0..x.rank()).collect(),
         false => axes(&given, &x.shape)?,
     };
-    let float = low.float(x)?;
+    // The others stay integers of integers.
+    let float = if call.op() == "ReduceL2" || call.op().starts_with("ReduceLog") { low.float(x)? } else { x.clone() };
     let made = match call.op() {
         "ReduceSum" => low.reduce(Reduction::Sum, x, &over, keep)?,
         "ReduceMean" => low.mean(x, &over, keep)?,

@@ -1,17 +1,20 @@
 //! Which function lowers which operator.
 
 use super::{
-    activations, attention, call::Call, constants, context::Lowering, einsum, elementwise, indexing, losses, moves,
-    norms, pools, products, quantised, reductions, resize, shapes, value::Value, windows,
+    activations, attention, call::Call, constants, context::Lowering, einsum, elementwise, indexing, integers, losses,
+    moves, norms, pools, products, quantised, reductions, resize, shapes, value::Value, windows,
 };
-use crate::{error::NodeError, model::is_onnx};
+use crate::{error::NodeError, limits::OWN_DOMAIN, model::is_onnx};
 
 pub(super) type Results = Result<Vec<Value>, NodeError>;
 
 pub(super) type Lower = fn(&mut Lowering<'_>, &Call<'_>) -> Results;
 
-/// The function that lowers an operator; only ONNX's own domain has any.
+/// The function that lowers an operator; ONNX's own domain and ours have any.
 pub(super) fn find(domain: &str, name: &str) -> Option<Lower> {
+    if domain == OWN_DOMAIN {
+        return integers::find(name);
+    }
     if !is_onnx(domain) {
         return None;
     }

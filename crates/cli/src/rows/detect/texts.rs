@@ -34,6 +34,7 @@ pub(super) fn detect(model: &Model, ids: &Port, args: &RowsArgs, probe: &Probe) 
     };
     let (max_tokens, padding) = match row_dimensions(ids).first() {
         Some(Dimension::Fixed(tokens)) => (*tokens, Padding::ToMaximum),
+        _ if args.is_calibration => (args.text.max_tokens, Padding::ToMaximum),
         _ => (args.text.max_tokens, Padding::buckets()),
     };
     let typical = if padding == Padding::ToMaximum { max_tokens } else { max_tokens.min(TYPICAL_TOKENS) };

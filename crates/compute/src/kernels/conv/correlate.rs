@@ -1,16 +1,19 @@
-//! The product behind the forward pass and the input gradient: rows are the channels that come out, columns the positions
-//! of a plane, K the channels that go in times the kernel.
+//! The product behind the forward pass and the input gradient: of the channels that come out with the positions of a plane,
+//! over the channels that go in times the kernel. Lanes run over channels where these fill them ([`Channels`]), else over
+//! positions ([`Positions`]).
 #![allow(unsafe_code, reason = "register tiles run over pointers; every reach is checked against the buffers first")]
 
-use super::super::gemm::lanes::{FloatKernel, Floats, LEAST_TILE_ROWS, MOST_LANES};
+use super::super::gemm::lanes::LEAST_TILE_ROWS;
 use super::super::gemm::pack::{Panels, pack};
+use super::super::gemm::tile::TILE_VECTORS;
 use super::super::gemm::{Matrix, Scratch};
 use super::Epilogue;
+use super::channels::Channels;
 use super::planes::{Planes, SLACK, Source};
-use super::tile::{Slot, Store, Tile};
+use super::positions::Positions;
 
-/// Floats of the planes that one block of K reads: they stay in the second-level cache.
-const BLOCK_LEN: usize = 1 << 16;
+/// Floats of the planes that one block of K reads: they leave the second-level cache room for the weights.
+const BLOCK_LEN: usize = 1 << 15;
 
 #[derive(Clone, Copy)]
 pub(super) struct Correlation {
@@ -45,12 +48,19 @@ impl Correlation {
         let kernel = self.kernel[0] * self.kernel[1];
         let depth = self.channels * kernel;
         let block = (BLOCK_LEN / self.planes.len()).clamp(1, self.channels.max(1));
-        let level = scratch.level.narrowed_to(self.out[1]);
+        let level = scratch.level.narrowed_to(self.rows);
+        let by_channel = channels_fill(level.lanes(), self.rows);
+        let (level, panels) = if by_channel {
+            (level, channel_panels(level.lanes(), self.rows))
+        } else {
+            (scratch.level.narrowed_to(self.out[1]), Panels::rows(LEAST_TILE_ROWS, self.rows))
+        };
+        let group_len = panels.packed_len(depth);
         let planes_len = block * self.planes.len() + SLACK;
         let regrouped_len = if self.flipped { self.rows * depth } else { 0 };
         let ([planes, packed, regrouped], offsets) =
-            scratch.planes([planes_len, weight.len(), regrouped_len], block * kernel);
-        self.pack_weights(weight, block, packed, regrouped);
+            scratch.planes([planes_len, self.groups * group_len, regrouped_len], block * kernel);
+        self.pack_weights(weight, block, panels, packed, regrouped);
         self.list_offsets(offsets);
         planes.fill(0.0);
         for sample in 0..self.samples {
@@ -73,7 +83,7 @@ impl Correlation {
                     let block = Block {
                         shape: self,
                         planes,
-                        packed: &packed[first_row * depth + channel * kernel * self.rows..],
+                        packed: &packed[group * group_len + panels.packed_len(channel * kernel)..],
                         offsets: &offsets[..channels * kernel],
                         out,
                         continued: channel > 0,
@@ -81,20 +91,26 @@ impl Correlation {
                         relu,
                     };
                     // SAFETY: the planes reach SLACK beyond what the offsets and positions name; the weights of the
-                    // block are packed; `out` holds every row.
-                    unsafe { level.run_floats(block) };
+                    // block are packed in the kernel's panels; `out` holds every row.
+                    unsafe {
+                        if by_channel {
+                            level.run_floats(Channels(block));
+                        } else {
+                            level.run_floats(Positions(block));
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// Every group's weights, block of channels after block, in panels of rows.
-    fn pack_weights(&self, weight: &[f32], block: usize, packed: &mut [f32], regrouped: &mut [f32]) {
+    /// Every group's weights, block of channels after block, in panels of the channels that come out.
+    fn pack_weights(&self, weight: &[f32], block: usize, panels: Panels, packed: &mut [f32], regrouped: &mut [f32]) {
         let kernel = self.kernel[0] * self.kernel[1];
         let depth = self.channels * kernel;
         for group in 0..self.groups {
-            let start = group * self.rows * depth;
-            let mut weight = &weight[start..][..self.rows * depth];
+            let mut weight = &weight[group * self.rows * depth..][..self.rows * depth];
+            let packed = &mut packed[group * panels.packed_len(depth)..];
             if self.flipped {
                 for (row, out) in regrouped.chunks_exact_mut(depth.max(1)).enumerate() {
                     for (channel, out) in out.chunks_exact_mut(kernel).enumerate() {
@@ -105,9 +121,8 @@ impl Correlation {
             }
             for channel in (0..self.channels).step_by(block) {
                 let steps = block.min(self.channels - channel) * kernel;
-                let out = &mut packed[start + channel * kernel * self.rows..];
-                let weight = Matrix::transposed(weight, depth);
-                pack(weight, channel * kernel, steps, 0, Panels::rows(LEAST_TILE_ROWS, self.rows), out);
+                let out = &mut packed[panels.packed_len(channel * kernel)..];
+                pack(Matrix::transposed(weight, depth), channel * kernel, steps, 0, panels, out);
             }
         }
     }
@@ -126,80 +141,26 @@ impl Correlation {
     }
 }
 
+/// The channels that come out as the columns of a product.
+pub(super) fn channel_panels(lanes: usize, channels: usize) -> Panels {
+    let width = lanes * TILE_VECTORS;
+    Panels { width, rest_width: width, len: channels, grain: lanes }
+}
+
+/// Whether at least two thirds of the lanes would hold a channel. Lanes of positions are slower by more than a third:
+/// they load vectors that straddle cache lines.
+fn channels_fill(lanes: usize, channels: usize) -> bool {
+    3 * channels >= 2 * channels.next_multiple_of(lanes)
+}
+
 /// One sample, one group, some channels.
-struct Block<'a> {
-    shape: &'a Correlation,
-    planes: &'a [f32],
-    packed: &'a [f32],
-    offsets: &'a [i32],
-    out: &'a mut [f32],
-    continued: bool,
-    bias: Option<&'a [f32]>,
-    relu: bool,
+pub(super) struct Block<'a> {
+    pub(super) shape: &'a Correlation,
+    pub(super) planes: &'a [f32],
+    pub(super) packed: &'a [f32],
+    pub(super) offsets: &'a [i32],
+    pub(super) out: &'a mut [f32],
+    pub(super) continued: bool,
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) relu: bool,
 }
-
-impl FloatKernel for Block<'_> {
-    #[inline(always)]
-    unsafe fn run<V: Floats>(self) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            for (row, rows, _) in Panels::rows(LEAST_TILE_ROWS, self.shape.rows).iter() {
-                match rows {
-                    4 => self.panel::<V, 4, 2>(row),
-                    3 => self.panel::<V, 3, 2>(row),
-                    2 => self.panel::<V, 2, 2>(row),
-                    _ => self.panel::<V, 1, 4>(row),
-                }
-            }
-        }
-    }
-}
-
-impl Block<'_> {
-    /// R rows over all positions, N vectors at a time, wherever these lie.
-    #[inline(always)]
-    unsafe fn panel<V: Floats, const R: usize, const N: usize>(&self, row: usize) {
-        let [height, width] = self.shape.out;
-        let depth = self.offsets.len();
-        let mut bias = [0.0; R];
-        if let Some(biases) = self.bias {
-            bias.copy_from_slice(&biases[row..][..R]);
-        }
-        let store = Store {
-            row_len: height * width,
-            continued: self.continued,
-            biased: self.bias.is_some(),
-            bias,
-            relu: self.relu,
-        };
-        let tile = Tile { depth, a: self.packed[row * depth..].as_ptr(), offsets: self.offsets.as_ptr() };
-        let out = self.out.as_ptr().cast_mut().wrapping_add(row * store.row_len);
-        let unused = Slot { b: self.planes.as_ptr(), c: out, width: 0 };
-        let mut slots = [unused; N];
-        let (mut x, mut line, mut c) = (0, self.planes, out);
-        let vectors = height * width.div_ceil(V::COUNT);
-        let overlaps = !self.continued && width >= V::COUNT;
-        // Slots after the last position store nothing.
-        for i in 0..vectors.next_multiple_of(N) {
-            slots[i % N] = if i < vectors {
-                // A row's last vector may make positions again that the one before it made, from the same start.
-                let at = if overlaps { x.min(width - V::COUNT) } else { x };
-                Slot { b: line[at..].as_ptr(), c: c.wrapping_add(at), width: V::COUNT.min(width - at) }
-            } else {
-                unused
-            };
-            x += V::COUNT;
-            if x >= width {
-                x = 0;
-                line = line.get(self.shape.row_step * self.shape.planes.pitch()..).unwrap_or_default();
-                c = c.wrapping_add(width);
-            }
-            if i % N == N - 1 {
-                // SAFETY: the caller's promise.
-                unsafe { tile.run::<V, R, N>(&slots, &store) };
-            }
-        }
-    }
-}
-
-const _: () = assert!(SLACK >= 2 * MOST_LANES, "a vector that starts within a row ends within the slack");

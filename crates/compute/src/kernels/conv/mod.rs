@@ -4,12 +4,13 @@
 //! gradient, and (sample, output row, output column) for the weight gradient; padding takes part as +0. Channels of one
 //! group only meet each other.
 
+mod channels;
 mod correlate;
 pub(crate) mod depthwise;
 mod planes;
+mod positions;
 #[cfg(test)]
 mod tests;
-mod tile;
 mod weight;
 
 use super::gemm::Scratch;

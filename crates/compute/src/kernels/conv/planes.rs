@@ -1,7 +1,11 @@
 //! Padded copies of image planes. Forward, column x of a row is stored with the others of its phase x mod stride, so that
 //! the columns under one kernel column, a stride apart in the image, lie side by side. Backward, the gradient's rows and
 //! columns are spread by the stride with zeros between, and every step is one.
+#![allow(unsafe_code, reason = "rows are copied as whole vectors; every reach is checked against the slices first")]
 
+use std::ops::Range;
+
+use super::super::gemm::lanes::{Element, Lanes};
 use super::Conv;
 
 /// Floats after the last plane that a vector may read and drop.
@@ -68,16 +72,17 @@ impl Planes {
         ky * self.dilation[0] * self.pitch() + x % self.phases * self.phase_width + x / self.phases
     }
 
-    /// Copies planes `first..` of the source, as many as `out` holds.
+    /// Copies planes `first..` of the source, as many as `out` holds. What no plane has is not written, for it is the same from
+    /// sample to sample: 0 from the start.
     pub(super) fn fill(&self, source: Source<'_>, first: usize, out: &mut [f32]) {
         let plane_len = source.height * source.width;
+        let present = self.present(0, source.height);
         for (i, out) in out.chunks_exact_mut(self.len().max(1)).enumerate() {
             let plane = &source.data[(first + i) * plane_len..][..plane_len];
-            for (row, out) in out.chunks_exact_mut(self.pitch()).enumerate() {
-                match index(row, self.before[0], self.spread[0], source.height) {
-                    Some(y) => self.fill_row(&plane[y * source.width..][..source.width], out),
-                    None => out.fill(0.0),
-                }
+            for y in present.clone() {
+                let row = (self.before[0] + (y * self.spread[0]).cast_signed()).cast_unsigned();
+                let out = &mut out[row * self.pitch()..][..self.pitch()];
+                self.fill_row(&plane[y * source.width..][..source.width], out);
             }
         }
     }
@@ -113,23 +118,58 @@ impl Planes {
         }
     }
 
+    /// The rows (axis 0) or columns (axis 1) of a source of that length that the planes hold.
+    fn present(&self, axis: usize, len: usize) -> Range<usize> {
+        let (before, spread) = (self.before[axis], self.spread[axis]);
+        let room = if axis == 0 { self.rows } else { self.pitch() };
+        let first = (-before).max(0).cast_unsigned().div_ceil(spread);
+        let end = (room.cast_signed() - before).max(0).cast_unsigned().div_ceil(spread);
+        first..end.min(len).max(first)
+    }
+
     fn fill_row(&self, line: &[f32], out: &mut [f32]) {
+        let present = self.present(1, line.len());
+        if present.is_empty() {
+            return;
+        }
+        let column = |x: usize| (self.before[1] + (x * self.spread[1]).cast_signed()).cast_unsigned();
+        let at = column(present.start);
         if self.phases == 1 && self.spread[1] == 1 {
-            let zeros = self.before[1].max(0).cast_unsigned().min(out.len());
-            let cut = (-self.before[1]).max(0).cast_unsigned().min(line.len());
-            let (before, rest) = out.split_at_mut(zeros);
-            let present = (line.len() - cut).min(rest.len());
-            before.fill(0.0);
-            rest[..present].copy_from_slice(&line[cut..][..present]);
-            rest[present..].fill(0.0);
+            let out = &mut out[at..][..present.len()];
+            return copy(&line[present], out);
+        }
+        if self.phases == 1 {
+            for (x, out) in line[present].iter().zip(out[at..].iter_mut().step_by(self.spread[1])) {
+                *out = *x;
+            }
             return;
         }
         for (phase, out) in out.chunks_exact_mut(self.phase_width).enumerate() {
-            for (column, out) in out.iter_mut().enumerate() {
-                let x = index(column * self.phases + phase, self.before[1], self.spread[1], line.len());
-                *out = x.map_or(0.0, |x| line[x]);
+            // The first column of this phase that is not before the source.
+            let skipped = (at.saturating_sub(phase)).div_ceil(self.phases);
+            let x = (skipped * self.phases + phase).cast_signed() - self.before[1];
+            let line = line.get(x.max(0).cast_unsigned()..).unwrap_or_default();
+            for (x, out) in line.iter().step_by(self.phases).zip(&mut out[skipped..]) {
+                *out = *x;
             }
         }
+    }
+}
+
+/// Quads, the last of which overlaps the one before: a row is too short for the platform's copy to pay.
+fn copy(from: &[f32], to: &mut [f32]) {
+    type Quad = <f32 as Element>::Quad;
+    assert_eq!(from.len(), to.len());
+    let Some(last) = from.len().checked_sub(Quad::COUNT) else {
+        for (from, to) in from.iter().zip(to) {
+            *to = *from;
+        }
+        return;
+    };
+    for at in (0..from.len()).step_by(Quad::COUNT) {
+        let at = at.min(last);
+        // SAFETY: a quad from `last` on ends with the slices, which are of one length.
+        unsafe { Quad::load(from.as_ptr().add(at)).store(to.as_mut_ptr().add(at)) };
     }
 }
 

@@ -161,8 +161,9 @@ fn cases() -> Vec<Case> {
         Case { channels: [16, 16], size: [7, 8], groups: 16, stride: [2, 2], ..SAME3 },
         Case { channels: [37, 37], size: [6, 19], groups: 37, stride: [1, 3], dilation: [2, 1], low: [0, 2], ..SAME3 },
         Case { channels: [20, 20], size: [10, 7], groups: 20, kernel: [5, 2], stride: [3, 1], low: [4, 0], ..SAME3 },
-        // Two blocks of channels, continued.
+        // Sums continued from block to block of the channels that go in, with those that come out in the lanes and not.
         Case { channels: [5, 6], size: [120, 150], ..SAME3 },
+        Case { channels: [5, 2], size: [120, 150], ..SAME3 },
     ]
 }
 

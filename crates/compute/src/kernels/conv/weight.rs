@@ -38,6 +38,7 @@ pub(super) fn gradient(conv: &Conv, scratch: &mut Scratch, x: &[f32], dy: &[f32]
         *out = i32::try_from(at).expect("a sample's planes are below 8 GiB");
     }
     let source = Source { data: x, height: conv.height, width: conv.width };
+    padded.fill(0.0);
     for group in 0..conv.groups {
         sums.fill(0.0);
         for sample in 0..conv.samples {

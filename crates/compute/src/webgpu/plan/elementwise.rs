@@ -147,6 +147,7 @@ fn expression(instruction: &Instruction) -> String {
         Action::Select => format!("select({c}, {b}, {a} != 0)"),
         Action::Unary(unary) => unary_expression(unary, &a),
         Action::Binary(binary) => binary_expression(binary, is_float, &a, &b),
+        Action::Requantize(_) => unreachable!("it is refused before anything is planned"),
     }
 }
 

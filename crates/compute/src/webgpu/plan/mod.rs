@@ -191,7 +191,13 @@ fn node(graph: &Graph, device: Device, node: &Node) -> Result<Plan, ComputeError
         | Op::Slice { .. }
         | Op::Pad { .. }
         | Op::Concat { .. } => moves::plan(&call),
-        Op::Unary(_) | Op::Binary(_) | Op::Where | Op::Cast { .. } | Op::MatMulInteger { .. } => {
+        Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Where
+        | Op::Cast { .. }
+        | Op::MatMulInteger { .. }
+        | Op::Conv2dInteger { .. }
+        | Op::Requantize { .. } => {
             return Err(refuse::unsupported(node));
         }
     })

@@ -26,7 +26,12 @@ pub(super) fn operand_gradient(
     let x = operand(position);
     let shape = b.shape(x).to_vec();
     let made = match &node.op {
-        Op::Constant(_) | Op::Iota { .. } | Op::ArgMax { .. } | Op::MatMulInteger { .. } => return Ok(None),
+        Op::Constant(_)
+        | Op::Iota { .. }
+        | Op::ArgMax { .. }
+        | Op::MatMulInteger { .. }
+        | Op::Conv2dInteger { .. }
+        | Op::Requantize { .. } => return Ok(None),
         Op::Cast { to: DType::F32 } if b.value_type(x).dtype == DType::F32 => dy,
         Op::Cast { .. } => return Ok(None),
         Op::Unary(unary) => return elementwise::unary(b, *unary, x, node.output, dy),

@@ -1,36 +1,109 @@
-//! The register tile of a correlation: R rows by N vectors of positions, which may lie anywhere.
+//! A correlation with positions in the lanes: R channels that come out by N vectors of positions, which may lie anywhere. For
+//! few channels, which would leave lanes empty if they were in them.
 #![allow(unsafe_code, reason = "inner loops run over pointers that the callers have checked as whole blocks")]
 
 use std::mem::MaybeUninit;
 
-use super::super::gemm::lanes::{Floats, MOST_LANES};
+use super::super::gemm::lanes::{FloatKernel, Floats, LEAST_TILE_ROWS, MOST_LANES};
+use super::super::gemm::pack::Panels;
 use super::super::gemm::tile::Advance;
+use super::correlate::Block;
+use super::planes::SLACK;
+
+/// The weights are packed in panels of [`LEAST_TILE_ROWS`] rows.
+pub(super) struct Positions<'a>(pub(super) Block<'a>);
+
+impl FloatKernel for Positions<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Floats>(self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            for (row, rows, _) in Panels::rows(LEAST_TILE_ROWS, self.0.shape.rows).iter() {
+                match rows {
+                    4 => self.panel::<V, 4, 2>(row),
+                    3 => self.panel::<V, 3, 2>(row),
+                    2 => self.panel::<V, 2, 2>(row),
+                    _ => self.panel::<V, 1, 4>(row),
+                }
+            }
+        }
+    }
+}
+
+impl Positions<'_> {
+    /// R rows over all positions, N vectors at a time, wherever these lie.
+    #[inline(always)]
+    unsafe fn panel<V: Floats, const R: usize, const N: usize>(&self, row: usize) {
+        let [height, width] = self.0.shape.out;
+        let depth = self.0.offsets.len();
+        let mut bias = [0.0; R];
+        if let Some(biases) = self.0.bias {
+            bias.copy_from_slice(&biases[row..][..R]);
+        }
+        let store = Store {
+            row_len: height * width,
+            continued: self.0.continued,
+            biased: self.0.bias.is_some(),
+            bias,
+            relu: self.0.relu,
+        };
+        let tile = Tile { depth, a: self.0.packed[row * depth..].as_ptr(), offsets: self.0.offsets.as_ptr() };
+        let out = self.0.out.as_ptr().cast_mut().wrapping_add(row * store.row_len);
+        let unused = Slot { b: self.0.planes.as_ptr(), c: out, width: 0 };
+        let mut slots = [unused; N];
+        let (mut x, mut line, mut c) = (0, self.0.planes, out);
+        let vectors = height * width.div_ceil(V::COUNT);
+        let overlaps = !self.0.continued && width >= V::COUNT;
+        // Slots after the last position store nothing.
+        for i in 0..vectors.next_multiple_of(N) {
+            slots[i % N] = if i < vectors {
+                // A row's last vector may make positions again that the one before it made, from the same start.
+                let at = if overlaps { x.min(width - V::COUNT) } else { x };
+                Slot { b: line[at..].as_ptr(), c: c.wrapping_add(at), width: V::COUNT.min(width - at) }
+            } else {
+                unused
+            };
+            x += V::COUNT;
+            if x >= width {
+                x = 0;
+                line = line.get(self.0.shape.row_step * self.0.shape.planes.pitch()..).unwrap_or_default();
+                c = c.wrapping_add(width);
+            }
+            if i % N == N - 1 {
+                // SAFETY: the caller's promise.
+                unsafe { tile.run::<V, R, N>(&slots, &store) };
+            }
+        }
+    }
+}
+
+const _: () = assert!(SLACK >= 2 * MOST_LANES, "a vector that starts within a row ends within the slack");
 
 /// The work that all tiles of a panel share: A is packed K-major, R side by side.
-pub(super) struct Tile {
-    pub(super) depth: usize,
-    pub(super) a: *const f32,
+struct Tile {
+    depth: usize,
+    a: *const f32,
     /// Where each step of K lies from a slot's `b` on, in bytes.
-    pub(super) offsets: *const i32,
+    offsets: *const i32,
 }
 
 /// One vector of positions; a width of 0 stores nothing.
 #[derive(Clone, Copy)]
-pub(super) struct Slot {
-    pub(super) b: *const f32,
-    pub(super) c: *mut f32,
-    pub(super) width: usize,
+struct Slot {
+    b: *const f32,
+    c: *mut f32,
+    width: usize,
 }
 
 /// What happens around the sums.
-pub(super) struct Store<const R: usize> {
+struct Store<const R: usize> {
     /// From one row of C to the next.
-    pub(super) row_len: usize,
+    row_len: usize,
     /// Whether the sums continue what C holds, else +0.
-    pub(super) continued: bool,
-    pub(super) biased: bool,
-    pub(super) bias: [f32; R],
-    pub(super) relu: bool,
+    continued: bool,
+    biased: bool,
+    bias: [f32; R],
+    relu: bool,
 }
 
 impl Tile {
@@ -39,7 +112,7 @@ impl Tile {
     // Small functions for V8, as for the tile of the matrix product.
     #[cfg_attr(target_arch = "wasm32", inline(never))]
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    pub(super) unsafe fn run<V: Floats, const R: usize, const N: usize>(&self, slots: &[Slot; N], store: &Store<R>) {
+    unsafe fn run<V: Floats, const R: usize, const N: usize>(&self, slots: &[Slot; N], store: &Store<R>) {
         // SAFETY: the caller's promise.
         unsafe {
             let whole = slots.iter().all(|slot| slot.width == V::COUNT);
