@@ -85,7 +85,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Tools> {
     let python = step("python", python::ensure(workspace));
     let onnx = step("onnx test data", onnx::ensure(workspace));
     let complete = || {
-        (npm?, vulkan?, onnx?);
+        let ((), (), ()) = (npm?, vulkan?, onnx?);
         let web = WebTools { wasm: wasm?, bindgen: bindgen? };
         Some(Tools { web, browser: browser?, firefox: firefox?, aarch64: aarch64?, python: python? })
     };
