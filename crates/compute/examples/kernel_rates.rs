@@ -14,9 +14,11 @@
 use std::{cell::RefCell, hint::black_box};
 
 use conv::Conv;
-use gemm::lanes::{FloatKernel, Floats, IntegerKernel, Lanes, Level};
-use gemm::{Matrix, Scratch, gemm_accumulate};
+use gemm::gemm_accumulate;
 use integer::integer_accumulate;
+use lanes::{FloatKernel, Floats, IntegerKernel, Lanes, Level};
+use matrix::Matrix;
+use scratch::Scratch;
 
 #[path = "../src/kernels/conv/mod.rs"]
 mod conv;
@@ -24,6 +26,14 @@ mod conv;
 mod gemm;
 #[path = "../src/kernels/integer.rs"]
 mod integer;
+#[path = "../src/kernels/lanes/mod.rs"]
+mod lanes;
+#[path = "../src/kernels/matrix.rs"]
+mod matrix;
+#[path = "../src/kernels/pack.rs"]
+mod pack;
+#[path = "../src/kernels/scratch.rs"]
+mod scratch;
 
 /// Independent sums of a limit's loop: enough to hide the latency of a multiplication and an addition.
 const LIMIT_VECTORS: usize = 12;

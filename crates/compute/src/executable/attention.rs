@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     kernels::{
-        gemm::{Matrix, PackedB, gemm_accumulate_packed},
+        gemm::{PackedB, gemm_accumulate_packed},
+        matrix::Matrix,
         rows,
     },
     tensor::{Data, Element as _},

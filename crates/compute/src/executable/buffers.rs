@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use shoal_graph::DType;
 
-use crate::{kernels::gemm::Scratch, tensor::Data};
+use crate::{kernels::scratch::Scratch, tensor::Data};
 
 /// Buffers by type and length. What is kept and what is in use stay together within the graph's peak: a buffer that does
 /// not fit any more makes others leave.

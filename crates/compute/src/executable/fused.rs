@@ -8,7 +8,7 @@ use super::{Values, buffers::Buffers};
 use crate::{
     kernels::{
         elementwise::{self, Number},
-        gemm::lanes::Level,
+        lanes::Level,
         requantize::{Narrow, Scaling},
         strided::View,
     },

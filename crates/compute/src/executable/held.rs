@@ -7,7 +7,7 @@ use shoal_graph::{Graph, Op, ValueId};
 use super::{Values, bind_inputs_but, check_type};
 use crate::{
     error::ComputeError,
-    kernels::gemm::{Matrix, PackedB, Scratch},
+    kernels::{gemm::PackedB, matrix::Matrix, scratch::Scratch},
     tensor::{Data, Element as _, Tensors},
 };
 

@@ -21,7 +21,7 @@ use shoal_graph::{Graph, Op, TensorType, ValueId};
 use self::{buffers::Buffers, fuse::Step, held::Held};
 use crate::{
     error::ComputeError,
-    kernels::gemm::Scratch,
+    kernels::scratch::Scratch,
     tensor::{Data, Tensor, Tensors},
 };
 
@@ -69,7 +69,7 @@ impl Executable {
 
     /// With kernels at one level of this machine.
     #[cfg(all(test, not(target_arch = "wasm32")))]
-    pub(crate) fn at(graph: Graph, level: crate::kernels::gemm::lanes::Level) -> Self {
+    pub(crate) fn at(graph: Graph, level: crate::kernels::lanes::Level) -> Self {
         Self::with(graph, Scratch::at(level))
     }
 

@@ -12,8 +12,10 @@ use crate::{
         gather::Indexed,
         gemm, integer,
         integer_conv::convolve,
+        matrix::Matrix,
         pool::Pool,
         reduce, rows,
+        scratch::Scratch,
         strided::{self, View},
     },
     tensor::{Data, Element},
@@ -72,7 +74,7 @@ impl<'a> Call<'a> {
         &self.graph.value_type(self.node.inputs[operand]).shape
     }
 
-    fn floats(&self, y: &mut [f32], scratch: &mut gemm::Scratch) -> Result<(), ComputeError> {
+    fn floats(&self, y: &mut [f32], scratch: &mut Scratch) -> Result<(), ComputeError> {
         let width = || self.shape(0).last().map_or(1, |dim| *dim as usize);
         match &self.node.op {
             Op::MatMul { trans_a, trans_b } => self.product(*trans_a, *trans_b, y, scratch),
@@ -122,7 +124,7 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    fn integers(&self, y: &mut [i32], scratch: &mut gemm::Scratch) -> Result<(), ComputeError> {
+    fn integers(&self, y: &mut [i32], scratch: &mut Scratch) -> Result<(), ComputeError> {
         match &self.node.op {
             Op::MatMulInteger { trans_b } => self.integer_product(*trans_b, scratch, y),
             Op::Conv2dInteger { window, groups } => self.integer_convolution(window, *groups, scratch, y),
@@ -201,27 +203,27 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn product(&self, trans_a: bool, trans_b: bool, c: &mut [f32], scratch: &mut gemm::Scratch) {
+    fn product(&self, trans_a: bool, trans_b: bool, c: &mut [f32], scratch: &mut Scratch) {
         let Product { m, n, k } = self.sizes(trans_a);
         c.fill(0.0);
         let matrices = self.get(0).chunks(m * k).zip(self.get(1).chunks(k * n)).zip(c.chunks_mut(m * n));
         for ((a, b), c) in matrices {
-            let a = if trans_a { gemm::Matrix::transposed(a, m) } else { gemm::Matrix::rows(a, k) };
-            let b = if trans_b { gemm::Matrix::transposed(b, k) } else { gemm::Matrix::rows(b, n) };
+            let a = if trans_a { Matrix::transposed(a, m) } else { Matrix::rows(a, k) };
+            let b = if trans_b { Matrix::transposed(b, k) } else { Matrix::rows(b, n) };
             gemm::gemm_accumulate(scratch, m, n, k, a, b, c);
         }
     }
 
-    fn packed_product(&self, b: &gemm::PackedB, c: &mut [f32], scratch: &mut gemm::Scratch) {
+    fn packed_product(&self, b: &gemm::PackedB, c: &mut [f32], scratch: &mut Scratch) {
         let Op::MatMul { trans_a, .. } = self.node.op else { unreachable!("products alone have packed operands") };
         let Product { m, k, .. } = self.sizes(trans_a);
         let a = self.get(0);
-        let a = if trans_a { gemm::Matrix::transposed(a, m) } else { gemm::Matrix::rows(a, k) };
+        let a = if trans_a { Matrix::transposed(a, m) } else { Matrix::rows(a, k) };
         c.fill(0.0);
         gemm::gemm_accumulate_packed(scratch, m, a, b, c);
     }
 
-    fn integer_product(&self, trans_b: bool, scratch: &mut gemm::Scratch, c: &mut [i32]) {
+    fn integer_product(&self, trans_b: bool, scratch: &mut Scratch, c: &mut [i32]) {
         match &**self.data(0) {
             Data::I8(a) => self.integer_products(a, trans_b, scratch, c),
             Data::U8(a) => self.integer_products(a, trans_b, scratch, c),
@@ -229,16 +231,16 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn integer_products<A: integer::Byte>(&self, a: &[A], trans_b: bool, scratch: &mut gemm::Scratch, c: &mut [i32]) {
+    fn integer_products<A: integer::Byte>(&self, a: &[A], trans_b: bool, scratch: &mut Scratch, c: &mut [i32]) {
         let Product { m, n, k } = self.sizes(false);
         c.fill(0);
         for ((a, b), c) in a.chunks(m * k).zip(self.get::<i8>(1).chunks(k * n)).zip(c.chunks_mut(m * n)) {
-            let b = if trans_b { gemm::Matrix::transposed(b, k) } else { gemm::Matrix::rows(b, n) };
-            integer::integer_accumulate(scratch, m, n, k, gemm::Matrix::rows(a, k), b, c, n);
+            let b = if trans_b { Matrix::transposed(b, k) } else { Matrix::rows(b, n) };
+            integer::integer_accumulate(scratch, m, n, k, Matrix::rows(a, k), b, c, n);
         }
     }
 
-    fn integer_convolution(&self, window: &Window2d, groups: u32, scratch: &mut gemm::Scratch, y: &mut [i32]) {
+    fn integer_convolution(&self, window: &Window2d, groups: u32, scratch: &mut Scratch, y: &mut [i32]) {
         let conv = conv(window, groups, self.shape(0), self.shape(1), self.shape);
         match &**self.data(0) {
             Data::I8(x) => convolve(&conv, scratch, x, self.get(1), y),

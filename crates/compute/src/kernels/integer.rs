@@ -4,9 +4,9 @@
 #![allow(unsafe_code, reason = "register tiles run over pointers; every operand is checked against its slice first")]
 
 use super::gemm::blocks::{Block, COLUMNS, DEPTH, Left, ROWS, right_panels};
-use super::gemm::lanes::LEAST_TILE_ROWS;
-use super::gemm::pack::{Panels, pack};
-use super::gemm::{Matrix, Scratch};
+use super::lanes::LEAST_TILE_ROWS;
+use super::pack::{Panels, pack};
+use super::{matrix::Matrix, scratch::Scratch};
 
 /// i8 or u8.
 pub(crate) trait Byte: Copy + Into<i16> + Into<i32> {}
@@ -105,7 +105,7 @@ fn pair(low: impl Into<i32>, high: i32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::gemm::lanes::Level;
+    use super::super::lanes::Level;
     use super::*;
 
     fn bytes(len: usize, seed: u32) -> Vec<u8> {

@@ -4,8 +4,9 @@
 
 use super::{
     conv::Conv,
-    gemm::{Matrix, Scratch},
     integer::{Byte, integer_accumulate},
+    matrix::Matrix,
+    scratch::Scratch,
 };
 
 /// Bytes of windows laid out at once: they stay in the second-level cache beside the packed weights.
@@ -128,7 +129,7 @@ fn depthwise<T: Byte>(conv: &Conv, image: &[T], weight: &[i8], y: &mut [i32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::gemm::lanes::Level;
+    use super::super::lanes::Level;
     use super::*;
 
     fn bytes(len: usize, seed: u32) -> Vec<u8> {

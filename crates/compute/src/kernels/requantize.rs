@@ -2,7 +2,7 @@
 //! of instructions compiles it to its own vectors.
 #![allow(unsafe_code, reason = "a loop is compiled for a level that the machine has")]
 
-use super::gemm::lanes::{IntegerKernel, Lanes, Level};
+use super::lanes::{IntegerKernel, Lanes, Level};
 
 /// An integer type that a result may have.
 pub(crate) trait Narrow: Copy {

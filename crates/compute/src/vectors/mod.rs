@@ -211,7 +211,7 @@ mod tests {
     use super::{all, numbers, quantised};
     use crate::{
         executable::Executable,
-        kernels::gemm::lanes::Level,
+        kernels::lanes::Level,
         tensor::{Data, Tensor, Tensors},
     };
 

@@ -3,8 +3,8 @@
 //! lie position by position until a block of them is stored plane by plane.
 #![allow(unsafe_code, reason = "register tiles run over pointers; every reach is checked against the buffers first")]
 
-use super::super::gemm::lanes::{Element, FloatKernel, Floats, LEAST_TILE_ROWS, Lanes, MOST_LANES, Quad};
 use super::super::gemm::tile::{Advance, TILE_VECTORS};
+use super::super::lanes::{Element, FloatKernel, Floats, LEAST_TILE_ROWS, Lanes, MOST_LANES, Quad};
 use super::correlate::{Block, channel_panels};
 
 /// Positions of a register tile.

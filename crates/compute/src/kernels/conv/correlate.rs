@@ -3,10 +3,10 @@
 //! positions ([`Positions`]).
 #![allow(unsafe_code, reason = "register tiles run over pointers; every reach is checked against the buffers first")]
 
-use super::super::gemm::lanes::LEAST_TILE_ROWS;
-use super::super::gemm::pack::{Panels, pack};
 use super::super::gemm::tile::TILE_VECTORS;
-use super::super::gemm::{Matrix, Scratch};
+use super::super::lanes::LEAST_TILE_ROWS;
+use super::super::pack::{Panels, pack};
+use super::super::{matrix::Matrix, scratch::Scratch};
 use super::Epilogue;
 use super::channels::Channels;
 use super::planes::{Planes, SLACK, Source};

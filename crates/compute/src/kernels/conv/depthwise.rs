@@ -3,8 +3,8 @@
 //! end. The order of K in each lane is that of other convolutions.
 #![allow(unsafe_code, reason = "inner loops run over pointers; every reach is checked against the buffers first")]
 
-use super::super::gemm::Scratch;
-use super::super::gemm::lanes::{FloatKernel, Floats, MOST_LANES};
+use super::super::lanes::{FloatKernel, Floats, MOST_LANES};
+use super::super::scratch::Scratch;
 use super::planes::{Planes, Source};
 use super::{Conv, Epilogue};
 

@@ -13,7 +13,7 @@ mod positions;
 mod tests;
 mod weight;
 
-use super::gemm::Scratch;
+use super::scratch::Scratch;
 use correlate::Correlation;
 use planes::{Planes, Source};
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::super::gemm::lanes::{Element, Lanes};
+use super::super::lanes::{Element, Lanes};
 use super::Conv;
 
 /// Floats after the last plane that a vector may read and drop.

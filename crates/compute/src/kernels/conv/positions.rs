@@ -4,9 +4,9 @@
 
 use std::mem::MaybeUninit;
 
-use super::super::gemm::lanes::{FloatKernel, Floats, LEAST_TILE_ROWS, MOST_LANES};
-use super::super::gemm::pack::Panels;
 use super::super::gemm::tile::Advance;
+use super::super::lanes::{FloatKernel, Floats, LEAST_TILE_ROWS, MOST_LANES};
+use super::super::pack::Panels;
 use super::correlate::Block;
 use super::planes::SLACK;
 

@@ -1,8 +1,8 @@
 //! The three products of a convolution against their definitions, bit for bit, at every level this machine has.
 
-use super::super::gemm::Scratch;
-use super::super::gemm::lanes::Level;
 use super::super::gemm::tests::{bits, numbers};
+use super::super::lanes::Level;
+use super::super::scratch::Scratch;
 use super::{Conv, Epilogue};
 
 /// What is under kernel position (ky, kx) for output (oy, ox), if it is not padding.

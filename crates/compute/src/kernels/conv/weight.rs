@@ -3,10 +3,10 @@
 #![allow(unsafe_code, reason = "register tiles run over pointers; every reach is checked against the buffers first")]
 
 use super::super::gemm::blocks::{DEPTH, right_panels};
-use super::super::gemm::lanes::{FloatKernel, Floats};
-use super::super::gemm::pack::{Panels, pack};
 use super::super::gemm::tile::{Advance, step};
-use super::super::gemm::{Matrix, Scratch};
+use super::super::lanes::{FloatKernel, Floats};
+use super::super::pack::{Panels, pack};
+use super::super::{matrix::Matrix, scratch::Scratch};
 use super::Conv;
 use super::planes::{Planes, SLACK, Source};
 

@@ -1,10 +1,11 @@
 //! The blocked product: B packed a block at a time unless it was before, A packed or read where it lies.
 #![allow(unsafe_code, reason = "register tiles run over pointers; every operand is checked against its slice first")]
 
-use super::lanes::{FloatKernel, Floats, IntegerKernel, LEAST_TILE_ROWS, Lanes, Level, MOST_LANES};
-use super::pack::{Panels, pack};
+use super::super::lanes::{FloatKernel, Floats, IntegerKernel, LEAST_TILE_ROWS, Lanes, Level, MOST_LANES};
+use super::super::pack::{Panels, pack};
+use super::super::{matrix::Matrix, scratch::Scratch};
+use super::PackedB;
 use super::tile::{TILE_VECTORS, Tile};
-use super::{Matrix, PackedB, Scratch};
 
 /// Depth of a block: a panel of B stays in the first-level cache, and C is read and written once a block.
 pub(crate) const DEPTH: usize = 256;

@@ -1,9 +1,9 @@
 //! A right operand packed once for many products: weights that stay the same between calls.
 
+use super::super::lanes::Level;
+use super::super::pack::{Panels, pack};
+use super::super::{matrix::Matrix, scratch::Scratch};
 use super::blocks::{DEPTH, right_panels};
-use super::lanes::Level;
-use super::pack::{Panels, pack};
-use super::{Matrix, Scratch};
 
 /// B \[k, n\] in the panels of one level, block of K after block of K.
 pub(crate) struct PackedB {

@@ -1,7 +1,8 @@
 //! Every product against the definition, bit for bit, at every level this machine has.
 
-use super::lanes::Level;
-use super::{Matrix, PackedB, Scratch, gemm_accumulate, gemm_accumulate_packed};
+use super::super::lanes::Level;
+use super::super::{matrix::Matrix, scratch::Scratch};
+use super::{PackedB, gemm_accumulate, gemm_accumulate_packed};
 
 /// The definition: K ascending, multiply, add.
 fn plain(m: usize, n: usize, k: usize, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {

@@ -3,7 +3,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::lanes::{Lanes, MOST_LANES};
+use super::super::lanes::{Lanes, MOST_LANES};
 
 /// Vectors in a row of the register tile.
 pub(crate) const TILE_VECTORS: usize = 2;

@@ -1,8 +1,8 @@
 //! A row vector times a matrix: bound by reading the matrix once, so it is neither packed nor read twice.
 #![allow(unsafe_code, reason = "inner loops run over pointers; every operand is checked against its slice first")]
 
-use super::lanes::{FloatKernel, Floats, Lanes, Native4, Quad};
-use super::{Matrix, Scratch};
+use super::super::lanes::{FloatKernel, Floats, Lanes, Native4, Quad};
+use super::super::{matrix::Matrix, scratch::Scratch};
 
 /// Rows of a row-major matrix that are added in one pass over the sums.
 const PASS: usize = 8;

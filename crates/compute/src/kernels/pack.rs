@@ -2,8 +2,8 @@
 //! as its tile, the last one narrower. An operand stored the other way round is transposed on the way, 4 × 4 at a time.
 #![allow(unsafe_code, reason = "transposes move whole vectors; every block is checked against its slice first")]
 
-use super::Matrix;
 use super::lanes::{Element, LEAST_TILE_ROWS, Lanes, Quad};
+use super::matrix::Matrix;
 
 /// Steps of K packed for all panels before the next ones: 16 floats are one cache line of a transposed operand, and a
 /// power-of-two stride maps few lines to one set.
