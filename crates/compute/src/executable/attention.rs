@@ -12,8 +12,8 @@ use super::{
     Values,
     buffers::Buffers,
     fuse::{self, Readers, Step},
-    fused::Fused,
     looks::look,
+    loops::Loop,
 };
 use crate::{
     kernels::{
@@ -34,13 +34,13 @@ const MIN_ROWS: usize = 16;
 pub(crate) struct Attention {
     /// The product q·kᵀ, by its node.
     pub(crate) scores: usize,
-    pub(crate) chain: Option<Fused>,
+    pub(crate) chain: Option<Loop>,
     /// The product with v, by its node.
     pub(crate) context: usize,
 }
 
 /// Whether a backend takes an attention of these products, by their nodes, and this chain.
-pub(crate) type Accepts<'a> = &'a dyn Fn(&Node, &Node, Option<&Fused>) -> bool;
+pub(crate) type Accepts<'a> = &'a dyn Fn(&Node, &Node, Option<&Loop>) -> bool;
 
 /// Replaces every attention among the steps that the backend takes.
 pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers], accepts: Accepts<'_>) -> Vec<Step> {
@@ -54,7 +54,7 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers], accepts
             _ => unreachable!("it was matched"),
         };
         let loop_of = |at: usize| match &steps[at] {
-            Some(Step::Fused(fused)) => Some(fused),
+            Some(Step::Loop(fused)) => Some(fused),
             _ => None,
         };
         if !accepts(product(scores), &graph.nodes()[context], chain.and_then(loop_of)) {
@@ -62,7 +62,7 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers], accepts
         }
         let Some(Step::Node(scores)) = steps[scores].take() else { unreachable!("it was matched") };
         let chain = chain.and_then(|chain| steps[chain].take()).map(|step| match step {
-            Step::Fused(fused) => fused,
+            Step::Loop(fused) => fused,
             _ => unreachable!("it was matched"),
         });
         steps[softmax] = None;
@@ -96,7 +96,7 @@ fn matches(
     let mut value = softmax_node.inputs[0];
     let mut chain = None;
     let mut before = maker(value).filter(|_| is_inner(value))?;
-    if let Some(Step::Fused(fused)) = &steps[before] {
+    if let Some(Step::Loop(fused)) = &steps[before] {
         chain = Some(before);
         // The operand that a product makes and nothing else reads.
         (value, before) = fused.values().find_map(|operand| {
@@ -115,8 +115,8 @@ impl Attention {
     pub(crate) fn values(&self, graph: &Graph) -> impl Iterator<Item = ValueId> + '_ {
         let (scores, context) = (&graph.nodes()[self.scores], &graph.nodes()[self.context]);
         let inner = scores.output;
-        let chain = self.chain.iter().flat_map(Fused::values).filter(move |value| *value != inner);
-        let made: Vec<ValueId> = self.chain.iter().flat_map(Fused::made).collect();
+        let chain = self.chain.iter().flat_map(Loop::values).filter(move |value| *value != inner);
+        let made: Vec<ValueId> = self.chain.iter().flat_map(Loop::made).collect();
         let outer = [scores.inputs[0], scores.inputs[1], context.inputs[1], context.output];
         outer.into_iter().chain(chain.filter(move |value| !made.contains(value)))
     }

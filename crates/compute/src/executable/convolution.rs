@@ -10,8 +10,8 @@ use super::{
     Values,
     buffers::Buffers,
     fuse::{self, Readers, Step},
-    fused::{Action, Fused},
     looks::look,
+    loops::{Action, Loop},
     node,
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers]) -> Vec<
     let makers = fuse::makers(graph, &steps);
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     for at in 0..steps.len() {
-        let Some(Step::Fused(fused)) = &steps[at] else { continue };
+        let Some(Step::Loop(fused)) = &steps[at] else { continue };
         let node_of = |value: ValueId| match &steps[makers[value.index()]?] {
             Some(Step::Node(node)) => Some(*node),
             _ => None,
@@ -50,7 +50,7 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers]) -> Vec<
 
 fn matches(
     graph: &Graph,
-    fused: &Fused,
+    fused: &Loop,
     readers: &[Readers],
     node_of: impl Fn(ValueId) -> Option<usize>,
 ) -> Option<Convolution> {

@@ -12,8 +12,8 @@ use super::{
     FIXED_BYTES,
     attention::{self, Attention},
     convolution::{self, Convolution},
-    fused::{BLOCK, Fused},
     looks::look,
+    loops::{BLOCK, Loop},
     planner,
 };
 
@@ -23,7 +23,7 @@ pub(crate) enum Step {
     /// One node, by its index.
     Node(usize),
     /// Several element-wise nodes.
-    Fused(Fused),
+    Loop(Loop),
     /// Two products and what is between them.
     Attention(Attention),
     /// A convolution with its bias.
@@ -38,7 +38,7 @@ impl Step {
                 let node = &graph.nodes()[*index];
                 node.inputs.iter().copied().chain([node.output]).for_each(f);
             }
-            Step::Fused(fused) => fused.values().for_each(f),
+            Step::Loop(fused) => fused.values().for_each(f),
             Step::Attention(attention) => attention.values(graph).for_each(f),
             Step::Convolution(convolution) => convolution.values(graph).for_each(f),
         }
@@ -61,7 +61,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    fn hold(self, fused: &Fused) -> bool {
+    fn hold(self, fused: &Loop) -> bool {
         fused.operands.len() + fused.results.len() <= self.values
     }
 }
@@ -181,7 +181,7 @@ fn fuse(graph: &Graph, readers: &[Readers], limits: Limits, nodes: &[usize], ste
     let outputs: Vec<ValueId> = nodes.iter().map(|node| graph.nodes()[*node].output).filter(is_read_outside).collect();
     let fused = planner::plan(graph, nodes, &outputs);
     if limits.hold(&fused) || nodes.len() == 1 {
-        steps.push(Step::Fused(fused));
+        steps.push(Step::Loop(fused));
         return;
     }
     let (first, second) = nodes.split_at(nodes.len() / 2);
@@ -204,7 +204,7 @@ pub(super) fn makers(graph: &Graph, steps: &[Step]) -> Vec<Option<usize>> {
     for (at, step) in steps.iter().enumerate() {
         match step {
             Step::Node(index) => makers[graph.nodes()[*index].output.index()] = Some(at),
-            Step::Fused(fused) => fused.made().for_each(|value| makers[value.index()] = Some(at)),
+            Step::Loop(fused) => fused.made().for_each(|value| makers[value.index()] = Some(at)),
             Step::Attention(_) | Step::Convolution(_) => {}
         }
     }
@@ -225,7 +225,7 @@ impl Readers {
     }
 
     /// Whether nothing but a loop does.
-    pub(super) fn are_within(&self, fused: &Fused) -> bool {
+    pub(super) fn are_within(&self, fused: &Loop) -> bool {
         let within = |node: &usize| {
             look(1);
             fused.contains(*node)

@@ -6,9 +6,9 @@ pub(crate) mod attention;
 mod buffers;
 mod convolution;
 pub(crate) mod fuse;
-pub(crate) mod fused;
 mod held;
 mod looks;
+pub(crate) mod loops;
 mod node;
 mod planner;
 #[cfg(test)]
@@ -107,7 +107,7 @@ impl Executable {
                     };
                     values[node.output.index()] = Some(made);
                 }
-                Step::Fused(fused) => fused.run(&mut values, &mut self.buffers),
+                Step::Loop(fused) => fused.run(&mut values, &mut self.buffers),
                 Step::Attention(attention) => attention.run(&self.graph, &mut values, &mut self.buffers),
                 Step::Convolution(convolution) => convolution.run(&self.graph, &mut values, &mut self.buffers),
             }

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use shoal_graph::{DType, Graph, Op, ValueId};
 
 use super::{
-    fused::{Action, Fused, Instruction, Operand, Place},
     looks::look,
+    loops::{Action, Instruction, Loop, Operand, Place},
 };
 use crate::kernels::{requantize::Scaling, strided::View};
 
 /// The loop of the given nodes, all of one shape and in order, that makes the given values.
-pub(super) fn plan(graph: &Graph, nodes: &[usize], outputs: &[ValueId]) -> Fused {
+pub(super) fn plan(graph: &Graph, nodes: &[usize], outputs: &[ValueId]) -> Loop {
     let shape = &graph.value_type(graph.nodes()[nodes[0]].output).shape;
     let mut planner = Planner {
         graph,
@@ -100,7 +100,7 @@ impl Planner<'_> {
     }
 
     /// Lets results be written in place, and gives blocks that do not live at once the same register.
-    fn finish(mut self, nodes: &[usize], outputs: &[ValueId]) -> Fused {
+    fn finish(mut self, nodes: &[usize], outputs: &[ValueId]) -> Loop {
         let mut placed: Vec<Option<Place>> = vec![None; self.blocks];
         let mut is_computed = vec![false; self.blocks];
         for instruction in &self.code {
@@ -150,7 +150,7 @@ impl Planner<'_> {
                 }
             }
         }
-        Fused {
+        Loop {
             nodes: nodes.to_vec(),
             len: self.shape.iter().map(|dim| *dim as usize).product(),
             operands: self.operands,

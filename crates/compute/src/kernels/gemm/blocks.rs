@@ -21,7 +21,7 @@ const _: () = assert!(COLUMNS.is_multiple_of(TILE_VECTORS * MOST_LANES), "blocks
 
 /// The right operand.
 pub(super) enum Right<'a> {
-    Here(Matrix<'a>),
+    InPlace(Matrix<'a>),
     Packed(&'a PackedB),
 }
 
@@ -42,7 +42,7 @@ pub(super) fn multiply(
     c: &mut [f32],
 ) {
     let level = match b {
-        Right::Here(_) => scratch.level.narrowed_to(n),
+        Right::InPlace(_) => scratch.level.narrowed_to(n),
         Right::Packed(b) => b.level(),
     };
     let tile_rows = level.tile_rows();
@@ -50,7 +50,7 @@ pub(super) fn multiply(
     let (most_rows, most_depth) = (m.min(ROWS), k.min(DEPTH));
     let a_len = if direct { 0 } else { Panels::rows(tile_rows, most_rows).packed_len(most_depth) };
     let b_len = match b {
-        Right::Here(_) => right_panels(level, n.min(COLUMNS)).packed_len(most_depth),
+        Right::InPlace(_) => right_panels(level, n.min(COLUMNS)).packed_len(most_depth),
         Right::Packed(_) => 0,
     };
     let (packed_a, packed_b) = scratch.buffers(a_len, b_len);
@@ -59,7 +59,7 @@ pub(super) fn multiply(
         for k0 in (0..k).step_by(DEPTH) {
             let depth = DEPTH.min(k - k0);
             let right: &[f32] = match b {
-                Right::Here(b) => {
+                Right::InPlace(b) => {
                     pack(b, k0, depth, j0, panels, packed_b);
                     packed_b
                 }
@@ -70,7 +70,7 @@ pub(super) fn multiply(
                 let rows = ROWS.min(m - i0);
                 let c = &mut c[i0 * n + j0..];
                 let left = if direct {
-                    Left::Direct(&a.data[i0 * a.row_stride + k0..], a.row_stride)
+                    Left::InPlace(&a.data[i0 * a.row_stride + k0..], a.row_stride)
                 } else {
                     pack(a.transpose(), k0, depth, i0, Panels::rows(tile_rows, rows), packed_a);
                     Left::Packed(packed_a)
@@ -86,7 +86,7 @@ pub(super) fn multiply(
 /// The left operand: in panels, or row-major with its stride.
 pub(crate) enum Left<'a, E> {
     Packed(&'a [E]),
-    Direct(&'a [E], usize),
+    InPlace(&'a [E], usize),
 }
 
 /// Some rows of C over some depth.
@@ -108,7 +108,7 @@ impl FloatKernel for Block<'_, f32> {
         unsafe {
             match self.left {
                 Left::Packed(a) => self.tiles::<V, false>(V::TILE_ROWS, a, 0),
-                Left::Direct(a, row) => self.tiles::<V, true>(LEAST_TILE_ROWS, a, row),
+                Left::InPlace(a, row) => self.tiles::<V, true>(LEAST_TILE_ROWS, a, row),
             }
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn gemm_accumulate(
     if n == 1 && vector::row_times_matrix(scratch, m, k, b.transpose(), a.transpose(), c) {
         return;
     }
-    blocks::multiply(scratch, m, n, k, a, blocks::Right::Here(b), c);
+    blocks::multiply(scratch, m, n, k, a, blocks::Right::InPlace(b), c);
 }
 
 /// The same with a B packed before.

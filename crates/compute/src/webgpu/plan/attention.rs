@@ -6,9 +6,12 @@ use std::fmt::Write as _;
 
 use shoal_graph::{Graph, Node, Op};
 
-use super::{Device, Dispatch, Operand, Plan, elementwise::Loop};
+use super::{Device, Dispatch, Operand, Plan, elementwise::LoopText};
 use crate::{
-    executable::{attention::Attention, fused::Fused},
+    executable::{
+        attention::Attention,
+        loops::{Loop, Operand as LoopOperand},
+    },
     webgpu::{kernel::Kernel, tile::KernelChoice},
 };
 
@@ -64,11 +67,11 @@ pub(super) fn suits(
     device: Device,
     numbers: &[Option<u32>],
     (scores, context): (&Node, &Node),
-    chain: Option<&Fused>,
+    chain: Option<&Loop>,
 ) -> bool {
     let sizes = Sizes::new(graph, scores, context);
     let bound = chain.map_or(0, |chain| {
-        let is_bound = |value: &&crate::executable::fused::Operand| numbers[value.value.index()].is_none();
+        let is_bound = |value: &&LoopOperand| numbers[value.value.index()].is_none();
         chain.operands.iter().filter(is_bound).count()
     });
     // With the scores among the chain's operands: three more operands, and the result.
@@ -96,9 +99,9 @@ pub(super) fn plan(graph: &Graph, device: Device, attention: &Attention, numbers
     let Sizes { heads, queries, keys, depth, width } = sizes;
     let parameters = vec![heads, queries, keys, depth, width, k[0], k[1], v[0], v[1], 0, 0, 0];
     let inner = match &attention.chain {
-        Some(chain) => Loop::new(graph, chain, numbers, 5, parameters, Some(scores.output)),
+        Some(chain) => LoopText::new(graph, chain, numbers, 5, parameters, Some(scores.output)),
         None => {
-            Loop { bindings: String::new(), parameters, operands: Vec::new(), body: "let y0 = score;\n".to_owned() }
+            LoopText { bindings: String::new(), parameters, operands: Vec::new(), body: "let y0 = score;\n".to_owned() }
         }
     };
     let rows = block(device, width);
@@ -115,7 +118,7 @@ pub(super) fn plan(graph: &Graph, device: Device, attention: &Attention, numbers
 }
 
 /// The kernel for blocks of so many rows. Sums are vectors over four rows, so that a row's maximum and sum are lanes.
-fn text(rows: u32, width: u32, inner: &Loop) -> String {
+fn text(rows: u32, width: u32, inner: &LoopText) -> String {
     let (row_quads, columns) = (rows / 32, width.next_multiple_of(KEYS) / 16);
     let high = rows / 4;
     let all = |f: &dyn Fn(u32) -> String| (0..row_quads).map(f).collect::<String>();

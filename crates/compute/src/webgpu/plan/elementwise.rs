@@ -6,7 +6,7 @@ use shoal_graph::{Binary, DType, Graph, Op, Unary, ValueId};
 
 use super::{Dispatch, Operand, Plan, view_words};
 use crate::{
-    executable::fused::{self, Action, Fused, Instruction, Place},
+    executable::loops::{self, Action, Instruction, Loop, Place},
     webgpu::kernel::{Kernel, WORKGROUP, number},
 };
 
@@ -24,18 +24,18 @@ pub(super) fn numbers(graph: &Graph) -> Vec<Option<u32>> {
 }
 
 /// A loop as text: bindings from a number on, further parameters, and statements that make `y0`, `y1` … of element `i`.
-pub(super) struct Loop {
+pub(super) struct LoopText {
     pub(super) bindings: String,
     pub(super) parameters: Vec<u32>,
     pub(super) operands: Vec<Operand>,
     pub(super) body: String,
 }
 
-impl Loop {
+impl LoopText {
     /// The loop, of whose operands one may be given as `score`. Its parameters follow those that are there, whole vectors.
     pub(super) fn new(
         graph: &Graph,
-        fused: &Fused,
+        fused: &Loop,
         numbers: &[Option<u32>],
         first_binding: usize,
         parameters: Vec<u32>,
@@ -65,7 +65,7 @@ impl Loop {
         &mut self,
         graph: &Graph,
         index: usize,
-        operand: &fused::Operand,
+        operand: &loops::Operand,
         numbers: &[Option<u32>],
         first_binding: usize,
     ) {
@@ -94,10 +94,10 @@ impl Loop {
 }
 
 /// The dispatch of a loop.
-pub(super) fn plan(graph: &Graph, fused: &Fused, numbers: &[Option<u32>]) -> Plan {
+pub(super) fn plan(graph: &Graph, fused: &Loop, numbers: &[Option<u32>]) -> Plan {
     let made: Vec<_> = fused.results.iter().map(|(value, _)| *value).collect();
-    let own = Loop::new(graph, fused, numbers, 1 + made.len(), vec![fused.len as u32, 0, 0, 0], None);
-    let Loop { mut bindings, parameters, operands, mut body } = own;
+    let own = LoopText::new(graph, fused, numbers, 1 + made.len(), vec![fused.len as u32, 0, 0, 0], None);
+    let LoopText { mut bindings, parameters, operands, mut body } = own;
     for (index, (_, dtype)) in fused.results.iter().enumerate() {
         let (binding, number) = (1 + index, number(*dtype));
         line(

@@ -22,7 +22,7 @@ use crate::{
     executable::{
         dead_after,
         fuse::{self, Step},
-        fused::Fused,
+        loops::Loop,
     },
     kernels::strided::View,
 };
@@ -108,14 +108,14 @@ impl Planned {
         let indices = indices::of(&graph)?;
         let limits = fuse::Limits { nodes: MAX_LOOP_NODES, values: device.max_storage_buffers };
         let numbers = elementwise::numbers(&graph);
-        let accepts = |scores: &Node, context: &Node, chain: Option<&Fused>| {
+        let accepts = |scores: &Node, context: &Node, chain: Option<&Loop>| {
             attention::suits(&graph, device, &numbers, (scores, context), chain)
         };
         let steps = fuse::loops(&graph, limits, &accepts);
         let dead = dead_after(&graph, &steps);
         let plans = steps.iter().zip(dead).map(|(step, dead)| {
             let plan = match step {
-                Step::Fused(fused) => elementwise::plan(&graph, fused, &numbers),
+                Step::Loop(fused) => elementwise::plan(&graph, fused, &numbers),
                 Step::Node(index) => node(&graph, device, &graph.nodes()[*index])?,
                 Step::Attention(attention) => attention::plan(&graph, device, attention, &numbers),
                 Step::Convolution(_) => unreachable!("it is found in the CPU's steps alone"),

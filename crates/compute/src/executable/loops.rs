@@ -20,7 +20,7 @@ pub(super) const BLOCK: usize = 512;
 
 /// A loop over all elements of one shape.
 #[derive(Debug)]
-pub(crate) struct Fused {
+pub(crate) struct Loop {
     /// Indices of the nodes, ascending.
     pub(super) nodes: Vec<usize>,
     pub(crate) len: usize,
@@ -74,7 +74,7 @@ pub(crate) struct Instruction {
     pub(crate) to_dtype: DType,
 }
 
-impl Fused {
+impl Loop {
     /// What it reads and what it makes.
     pub(crate) fn values(&self) -> impl Iterator<Item = ValueId> + '_ {
         self.operands.iter().map(|operand| operand.value).chain(self.results.iter().map(|(value, _)| *value))
