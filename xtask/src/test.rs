@@ -24,7 +24,7 @@ struct Spec {
 const CARRIED_CRATE: &str = "vendor/sctp-proto/Cargo.toml";
 
 /// Of the compute core, those that run on a GPU outside browsers.
-const GPU_TESTS: [&str; 4] = ["--test", "webgpu", "--test", "webgpu_variants"];
+const GPU_TESTS: [&str; 5] = ["--lib", "--test", "webgpu", "--test", "webgpu_variants"];
 
 const SPECS: [Spec; 9] = [
     Spec { name: "tidy", about: "formatting, lints, the project's rules", body: tidy_phase },
