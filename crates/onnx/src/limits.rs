@@ -18,9 +18,9 @@ pub const MAX_PORTS: usize = 1 << 12;
 pub const MAX_RANK: usize = 16;
 /// Elements of a tensor that is evaluated while lowering: shapes, indices, masks.
 pub const MAX_FOLDED_ELEMENTS: usize = 1 << 18;
-/// Elements of all tensors that are evaluated while one graph is lowered, each evaluation counted: some hundred
-/// milliseconds.
-pub const MAX_FOLDING: usize = 1 << 24;
+/// Elements that are decoded, evaluated, copied or kept while one graph is lowered, each time counted: some ten
+/// milliseconds and 16 MiB.
+pub const MAX_FOLDING: u64 = 1 << 21;
 /// Bytes of one constant that becomes part of the graph; a larger one becomes a weight.
 pub const MAX_INLINED_BYTES: usize = 1 << 12;
 /// Bytes of all constants that become part of one graph: half of what its encoding may have.
