@@ -29,6 +29,8 @@ pub(crate) struct Lowering<'a> {
     stored: &'a BTreeMap<String, Stored>,
     /// Constants of nodes and subgraphs that are weights, by the names that they got.
     constants: HashMap<String, Stored>,
+    /// Those names by where the elements lie, which a loop passes again and again.
+    constant_names: HashMap<(*const u8, Element, Vec<u32>), String>,
     input_names: HashSet<String>,
     /// Initialisers that are known, once a node has read them.
     decoded: HashMap<Rc<str>, Value>,
@@ -49,6 +51,7 @@ impl<'a> Lowering<'a> {
             budget: Budget::default(),
             stored,
             constants: HashMap::new(),
+            constant_names: HashMap::new(),
             input_names: HashSet::new(),
             decoded: HashMap::new(),
             weights: Vec::new(),
@@ -196,7 +199,6 @@ impl<'a> Lowering<'a> {
         if size > MAX_INLINED_BYTES || self.inlined_bytes + size > MAX_INLINED_TOTAL_BYTES {
             tensor_type.check()?;
             let name = self.free_name();
-            self.input_names.insert(name.clone());
             return self.new_weight(name, Weight { tensor_type, bytes: bytes.into() });
         }
         let key = (tensor_type, bytes);
@@ -237,15 +239,20 @@ impl<'a> Lowering<'a> {
         known
     }
 
-    /// A tensor of a node or a subgraph: known, or a weight where it is large.
+    /// A tensor of a node or a subgraph: known where it is small, otherwise as an initialiser would be.
     pub(super) fn constant(&mut self, tensor: &TensorProto) -> Made {
         let stored = Stored::from_proto(tensor)?;
-        if stored.elements() <= MAX_FOLDED_ELEMENTS {
+        if stored.elements() * 4 <= MAX_INLINED_BYTES {
             self.budget.spend(stored.elements() as u64)?;
             return Ok(Value::of(stored.decode()));
         }
-        let name = self.free_name();
+        let place = (stored.bytes().as_ptr(), stored.element(), stored.shape().to_vec());
+        let name = match self.constant_names.get(&place) {
+            Some(name) => name.clone(),
+            None => self.free_name(),
+        };
         let value = Value::weight(&name, &stored);
+        self.constant_names.insert(place, name.clone());
         self.constants.insert(name, stored);
         Ok(value)
     }
