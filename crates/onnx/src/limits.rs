@@ -12,6 +12,11 @@ pub const MAX_NESTING: usize = 8;
 pub const MAX_NODES: usize = 1 << 16;
 /// Initialisers of a model: large models have a few thousand.
 pub const MAX_INITIALISERS: usize = 1 << 15;
+/// Times that tensors may take all bytes of the files that were given beside a model: tied weights share them, two or
+/// three tensors at once.
+pub const MAX_SHARING: u64 = 4;
+/// Bytes of a tensor that is not counted among those: exporters share scalars widely.
+pub const MAX_SHARED_FREELY: usize = 64;
 /// Inputs or outputs of a model.
 pub const MAX_PORTS: usize = 1 << 12;
 /// Dimensions of any tensor, before lowering brings them within the graph's limit.
