@@ -31,7 +31,7 @@ pub struct BackendInfo {
     pub kind: BackendKind,
     /// Whether its results are bit-identical to exact/1.
     pub is_exact: bool,
-    /// Name of the GPU adapter, or the instruction set of the CPU code.
+    /// Name of the GPU adapter, or the architecture of the CPU.
     pub adapter: String,
     /// True for a GPU that is emulated in software, which browsers choose silently.
     pub is_fallback: bool,

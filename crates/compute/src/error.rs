@@ -19,7 +19,7 @@ pub enum ComputeError {
         /// Hash of the bytes given, hexadecimal.
         found: String,
     },
-    /// Bytes that are no safetensors file of f32 and i32 tensors.
+    /// Bytes that are no safetensors file of f32, i32, i8 and u8 tensors.
     #[error("tensors of {bytes} bytes do not decode: {reason}")]
     BadTensors {
         /// Length of what was given.

@@ -1,5 +1,5 @@
-//! Tensors in memory and as safetensors bytes. The bytes are canonical (names sorted within a type, f32 after i32 as the
-//! safetensors crate lays them out, no metadata), so that equal tensors have equal bytes and the hash of an output is
+//! Tensors in memory and as safetensors bytes. The bytes are canonical (f32, i32, i8, u8 as the safetensors crate lays
+//! them out, names sorted within a type, no metadata), so that equal tensors have equal bytes and the hash of an output is
 //! the hash of its file.
 
 use std::{borrow::Cow, collections::BTreeMap};

@@ -65,7 +65,22 @@ fn moves_only(op: &Op) -> bool {
         | Op::Gather { .. }
         | Op::MaxPool2d { .. }
         | Op::MaxPool2dGrad { .. } => true,
-        _ => false,
+        Op::Cast { .. }
+        | Op::ScatterAdd { .. }
+        | Op::ArgMax { .. }
+        | Op::MatMul { .. }
+        | Op::MatMulInteger { .. }
+        | Op::Requantize { .. }
+        | Op::Conv2d { .. }
+        | Op::Conv2dInteger { .. }
+        | Op::Conv2dGradInput { .. }
+        | Op::Conv2dGradWeight { .. }
+        | Op::SumPool2d { .. }
+        | Op::SumPool2dGrad { .. }
+        | Op::Softmax
+        | Op::SoftmaxGrad
+        | Op::SoftmaxCrossEntropy
+        | Op::SoftmaxCrossEntropyGrad => false,
     }
 }
 

@@ -11,8 +11,10 @@
 //! | `conv2d` and both its gradients | 2·n·o·oh·ow·(c/groups)·kh·kw, or the elements of all padded planes if these are more |
 //! | what computes or moves an element | 1 per element made |
 //! | exp, log, sin, cos, tanh, erf, sigmoid, pow | 16 per element (an exponential is about 14 operations) |
-//! | `max_pool2d`, `sum_pool2d` and their gradients | kh·kw per window |
-//! | `reduce_…`, `arg_max`, `scatter_add` | 1 per element of the first operand |
+//! | `max_pool2d`, `sum_pool2d` | kh·kw per window |
+//! | gradients of pools | kh·kw per window, and 1 per element made |
+//! | `reduce_…`, `arg_max` | 1 per element of the operand |
+//! | `scatter_add` | 1 per element of the first operand, and 1 per element made |
 //! | `softmax`, `softmax_cross_entropy` and their gradients | 16 per element |
 //! | `reshape` | 0: no arithmetic, no copy needed |
 
@@ -139,12 +141,34 @@ pub fn product_depth(node: &Node, types: &[TensorType]) -> u64 {
             elements(input(0)) / types[node.output.index()].elements()
         }
         Op::ScatterAdd { .. } => elements(input(1)),
-        _ => 1,
+        Op::Constant(_)
+        | Op::Iota { .. }
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Where
+        | Op::Cast { .. }
+        | Op::Reshape { .. }
+        | Op::Transpose { .. }
+        | Op::Broadcast { .. }
+        | Op::Slice { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Gather { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::Requantize { .. }
+        | Op::MaxPool2d { .. }
+        | Op::MaxPool2dGrad { .. }
+        | Op::Softmax
+        | Op::SoftmaxGrad
+        | Op::SoftmaxCrossEntropy
+        | Op::SoftmaxCrossEntropyGrad => 1,
     }
 }
 
 /// Scratch bytes of a node beyond fixed sizes. A convolution counts the greater of the unfolded image of one sample and of
 /// what its kernels hold: padded planes, however far apart windows and padding push them, and the weights in another order.
+/// No kernel unfolds images any longer; their size stays here, because the count is part of a unit's hash.
 fn scratch_bytes(node: &Node, types: &[TensorType]) -> u64 {
     let input = |i: usize| types[node.inputs[i].index()].shape.as_slice();
     let made = types[node.output.index()].shape.as_slice();

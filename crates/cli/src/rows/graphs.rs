@@ -26,7 +26,6 @@ pub(super) struct Graphs {
     pool: PoolArg,
     mask: Option<String>,
     batch: u32,
-    marks_finite: bool,
     by_shapes: HashMap<Shapes, usize>,
     ready: Vec<Ready>,
 }
@@ -37,8 +36,6 @@ pub(super) struct Ready {
     pub(super) weights: Vec<(String, Weight)>,
     /// Inputs that rows hold.
     pub(super) inputs: Vec<String>,
-    /// Outputs that were asked for.
-    pub(super) outputs: Vec<String>,
 }
 
 impl Graphs {
@@ -48,7 +45,6 @@ impl Graphs {
         args: &OutputArgs,
         mask: Option<String>,
         batch: u32,
-        marks_finite: bool,
     ) -> Result<Self, CliError> {
         let names = || model.outputs().iter().map(|port| port.name.as_str());
         let outputs = match args.output_tensor.as_slice() {
@@ -61,7 +57,7 @@ impl Graphs {
         }
         let pool = args.pool.unwrap_or(if mask.is_some() { PoolArg::Mean } else { PoolArg::None });
         let (by_shapes, ready) = Default::default();
-        Ok(Self { path: path.to_owned(), model, outputs, pool, mask, batch, marks_finite, by_shapes, ready })
+        Ok(Self { path: path.to_owned(), model, outputs, pool, mask, batch, by_shapes, ready })
     }
 
     /// Rows of one run.
@@ -105,7 +101,7 @@ impl Graphs {
         let refused = |source| model_error(&self.path, source);
         let lowered = self.model.graph(&sizes).map_err(refused)?;
         let mask = self.mask.as_deref();
-        let graph = pool::with_outputs(&lowered.graph, &self.outputs, self.pool, mask, self.marks_finite)
+        let graph = pool::with_outputs(&lowered.graph, &self.outputs, self.pool, mask)
             .map_err(|error| refused(error.into()))?;
         for (name, value) in graph.outputs() {
             let shape = &graph.value_type(*value).shape;
@@ -127,6 +123,6 @@ impl Graphs {
             }
             inputs.push(name.clone());
         }
-        Ok(Ready { graph, weights, inputs, outputs: self.outputs.clone() })
+        Ok(Ready { graph, weights, inputs })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use shoal_compute::{Data, Executable, Tensor, Tensors};
+use shoal_compute::{Data, Executable, Tensor, Tensors, program::run_rows};
 use shoal_dataset::{InOrder, ResultRow, ResultWriter, Shard, Step};
 use shoal_onnx::Weight;
 
@@ -50,7 +50,6 @@ impl Local {
     /// The outputs of a shard, `[rows, …]` each. The last run is filled up with its last row, as in a map unit.
     pub(super) fn run(&mut self, graphs: &mut Graphs, shard: &Shard) -> Result<Tensors, CliError> {
         let index = graphs.of(shard)?;
-        let batch = graphs.batch() as usize;
         if !self.ready.contains_key(&index) {
             if self.ready.len() == MAX_READY {
                 self.ready.clear();
@@ -62,20 +61,7 @@ impl Local {
         }
         let executable = self.ready.get_mut(&index).expect("it was put there");
         let inputs = tensors(shard, &graphs.ready(index).inputs);
-        let rows = shard.rows.len();
-        let mut made: HashMap<String, Vec<Tensor>> = HashMap::new();
-        for first in (0..rows).step_by(batch) {
-            let taken = (first..first + batch).map(|row| row.min(rows - 1));
-            let one_run = |(name, tensor): (&str, &Tensor)| (name.to_owned(), tensor.gather_rows(taken.clone()));
-            for (name, tensor) in executable.run(inputs.iter().map(one_run).collect())? {
-                made.entry(name).or_default().push(tensor);
-            }
-        }
-        let join = |(name, parts): (String, Vec<Tensor>)| {
-            let parts: Vec<&Tensor> = parts.iter().collect();
-            (name, Tensor::join_rows(&parts, rows as u32))
-        };
-        Ok(made.into_iter().map(join).collect())
+        Ok(run_rows(executable, &inputs, graphs.batch(), shard.rows.len() as u32)?)
     }
 }
 

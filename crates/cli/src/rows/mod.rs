@@ -92,7 +92,7 @@ fn prepare(args: &RowsArgs, probe: &mut detect::Probe) -> Result<Prepared, CliEr
     let detected = detect::detect(&model, args, probe)?;
     let recipe = Recipe::new(detected.inputs)?;
     let mask = recipe.attention_mask().map(str::to_owned);
-    let mut graphs = Graphs::new(&args.model, model, &args.outputs, mask, detected.batch, !args.is_calibration)?;
+    let mut graphs = Graphs::new(&args.model, model, &args.outputs, mask, detected.batch)?;
     let typical = graphs.of_shapes(&detected.typical)?;
     let results = Results::new(&args.outputs, graphs.ready(typical), recipe.token_ids().is_some())?;
     let description = format!("{}; {}; {} rows a run", detected.description, results.description(), detected.batch);

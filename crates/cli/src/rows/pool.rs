@@ -2,9 +2,6 @@
 //!
 //! Vectors of tokens are pooled here, by operations of the graph: one vector a row travels instead of one a token. The mean
 //! is over the tokens that the mask has as 1 (Reimers and Gurevych 2019, MEAN pooling).
-//!
-//! An output that is not finite is wrong in class exact, and would fail a whole unit. So rows with such numbers give zeros,
-//! and a second output says which rows are finite.
 
 use std::collections::HashMap;
 
@@ -15,18 +12,12 @@ use super::args::PoolArg;
 /// Below this a mask's sum counts as zero, as in sentence-transformers' mean pooling.
 const SMALLEST_COUNT: f32 = 1e-9;
 
-/// Name of the output that says which rows of an output are finite: i32 [rows], 1 where all numbers are.
-pub(super) fn finite_name(output: &str) -> String {
-    format!("{output}.is_finite")
-}
-
-/// The graph with these outputs, and which of their rows are finite if that is wanted; those of shape [rows, tokens, size] are pooled. Without a mask the mean is over all tokens.
+/// The graph with these outputs; those of shape [rows, tokens, size] are pooled. Without a mask the mean is over all tokens.
 pub(super) fn with_outputs(
     graph: &Graph,
     wanted: &[String],
     pool: PoolArg,
     mask: Option<&str>,
-    marks_finite: bool,
 ) -> Result<Graph, GraphError> {
     let outputs: Vec<(&str, ValueId)> = wanted
         .iter()
@@ -65,29 +56,9 @@ pub(super) fn with_outputs(
             PoolArg::Cls if pools(value) => first(&mut builder, copy)?,
             _ => copy,
         };
-        let (made, finite) = if marks_finite { finite(&mut builder, made)? } else { (made, None) };
         builder.output(name, made);
-        if let Some(finite) = finite {
-            builder.output(finite_name(name), finite);
-        }
     }
     builder.finish()
-}
-
-/// Zeros in place of what is not finite, and which rows are: only a finite number minus itself is zero.
-fn finite(builder: &mut GraphBuilder, x: ValueId) -> Result<(ValueId, Option<ValueId>), GraphError> {
-    let TensorType { dtype, shape } = builder.value_type(x).clone();
-    if dtype != DType::F32 || shape.is_empty() {
-        return Ok((x, None));
-    }
-    let zero = builder.scalar(0.0)?;
-    let difference = builder.sub(x, x)?;
-    let is_finite = builder.binary(Binary::Equal, difference, zero)?;
-    let made = builder.select(is_finite, x, zero)?;
-    let axes: Vec<u32> = (1..shape.len() as u32).collect();
-    let rows = builder.reduce(Reduction::Min, is_finite, &axes)?;
-    let rows = builder.reshape(rows, &shape[..1])?;
-    Ok((made, Some(rows)))
 }
 
 /// The mean over the tokens of each row: [rows, tokens, size] and a mask [rows, tokens] give [rows, size].
@@ -137,11 +108,7 @@ mod tests {
 
     fn run(pool: PoolArg, mask: Option<&str>) -> Vec<f32> {
         let states = vec![1.0, 2.0, 3.0, 4.0, 100.0, 100.0, 5.0, 6.0, 100.0, 100.0, 100.0, 100.0];
-        run_with(states, pool, mask).0
-    }
-
-    fn run_with(states: Vec<f32>, pool: PoolArg, mask: Option<&str>) -> (Vec<f32>, Vec<i32>) {
-        let graph = with_outputs(&graph(), &["states".to_owned()], pool, mask, true).unwrap();
+        let graph = with_outputs(&graph(), &["states".to_owned()], pool, mask).unwrap();
         assert!(graph.input_type("unused").is_none(), "what nobody reads is no input");
         let mut inputs = Tensors::new();
         inputs.insert("states", Tensor::f32([2, 3, 2], states));
@@ -149,8 +116,7 @@ mod tests {
             inputs.insert("mask", Tensor::i32([2, 3], vec![1, 1, 0, 1, 0, 0]));
         }
         let made = Executable::new(graph).run(inputs).unwrap();
-        let finite = made.get(&finite_name("states")).unwrap().as_i32().unwrap().to_vec();
-        (made.get("states").unwrap().as_f32().unwrap().to_vec(), finite)
+        made.get("states").unwrap().as_f32().unwrap().to_vec()
     }
 
     #[test]
@@ -162,13 +128,5 @@ mod tests {
     fn the_first_token_may_stand_for_all() {
         assert_eq!(run(PoolArg::Cls, Some("mask")), [2.0, 4.0, 10.0, 12.0]);
         assert_eq!(run(PoolArg::None, Some("mask")).len(), 12);
-    }
-    #[test]
-    fn rows_that_are_not_finite_are_zeros_and_said() {
-        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
-            let states = vec![1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 5.0, bad, 0.0, 0.0, 0.0, 0.0];
-            let (made, finite) = run_with(states, PoolArg::Cls, None);
-            assert_eq!((made, finite), (vec![2.0, 4.0, 10.0, 0.0], vec![1, 0]), "{bad}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use shoal_dataset::{
 };
 use shoal_graph::DType;
 
-use super::{OutputArgs, RowsError, graphs::Ready, pool};
+use super::{OutputArgs, RowsError, graphs::Ready};
 use crate::{error::CliError, model::file};
 
 /// Labels kept where labels are asked for without a number.
@@ -31,7 +31,7 @@ impl Results {
         let top = args.top.or(args.labels.as_ref().map(|_| DEFAULT_TOP)).map(|top| top as usize);
         let mut columns = Vec::new();
         let mut described = Vec::new();
-        for (name, value) in ready.graph.outputs().iter().filter(|(name, _)| ready.outputs.contains(name)) {
+        for (name, value) in ready.graph.outputs() {
             let made = ready.graph.value_type(*value);
             let steps = [
                 ("--normalise", args.normalise),
@@ -79,14 +79,13 @@ impl Results {
             indices.iter().map(|&row| ResultRow { row, values: Ok(Default::default()) }).collect();
         for Column { name, .. } in &self.columns {
             let array = self.array(name, made, shard, indices.len())?;
-            let finite = made.get(&pool::finite_name(name)).and_then(Tensor::as_i32);
             for (at, row) in rows.iter_mut().enumerate() {
                 let Ok(values) = &mut row.values else { continue };
-                if finite.is_some_and(|finite| finite.get(at) != Some(&1)) {
-                    row.values = Err(format!("output {name} is not finite"));
+                let value = array.row(at as u32).ok_or_else(|| missing(name, shard, indices.len()))?;
+                if !is_finite(&value) {
+                    row.values = Err(not_finite(name));
                     continue;
                 }
-                let value = array.row(at as u32).ok_or_else(|| missing(name, shard, indices.len()))?;
                 values.insert(name.clone(), self.value(value));
             }
         }
@@ -98,6 +97,9 @@ impl Results {
         let Some(Column { name, .. }) = self.columns.first() else { return Ok(Vec::new()) };
         let array = self.array(name, made, 0, 1)?;
         match (array.as_f32(), array.shape()) {
+            (Some(_), [1, _]) if !is_finite(&array) => {
+                Err(RowsError::Output { shard: 0, reason: not_finite(name) }.into())
+            }
             (Some(numbers), [1, _]) => Ok(numbers.to_vec()),
             (_, shape) => {
                 let (name, shape) = (name.clone(), shape.to_vec());
@@ -133,6 +135,14 @@ fn array(tensor: &Tensor) -> Option<Array> {
         Data::U8(values) => Elements::I32(values.iter().map(|value| i32::from(*value)).collect()),
     };
     Array::new(tensor.shape().to_vec(), elements)
+}
+
+fn is_finite(array: &Array) -> bool {
+    array.as_f32().is_none_or(|numbers| numbers.iter().all(|x| x.is_finite()))
+}
+
+fn not_finite(name: &str) -> String {
+    format!("output {name} is not finite")
 }
 
 fn missing(name: &str, shard: u32, rows: usize) -> CliError {

@@ -120,24 +120,43 @@ impl MapRun {
         Ok(Self { executable, shard, batch: program.batch, rows: program.rows, made: Vec::new() })
     }
 
-    /// Runs the graph over the next rows; past the end over the last row again.
+    /// Runs the graph over the next rows.
     pub(super) fn step(&mut self) -> Result<(), ComputeError> {
-        let first = self.made.len() as u64 * u64::from(self.batch);
-        let last = u64::from(self.rows) - 1;
-        let rows = (0..self.batch as usize).map(|i| (first + i as u64).min(last) as usize);
-        let gathered = self.shard.iter().map(|(name, tensor)| (name.to_owned(), tensor.gather_rows(rows.clone())));
-        self.made.push(self.executable.run(gathered.collect())?);
+        let inputs = run_inputs(&self.shard, self.batch, self.rows, self.made.len() as u32);
+        self.made.push(self.executable.run(inputs)?);
         Ok(())
     }
 
-    /// One tensor an output, without the rows that filled up the last run. Whatever made a NaN, it has the same bits.
     pub(super) fn outputs(self) -> Tensors {
-        // A shard has a row, so there was a run.
-        let joined = self.made[0].iter().map(|(name, _)| {
-            let parts: Vec<&Tensor> =
-                self.made.iter().map(|run| run.get(name).expect("every run makes every output")).collect();
-            (name.to_owned(), Tensor::join_rows(&parts, self.rows).with_one_nan())
-        });
-        joined.collect()
+        joined(&self.made, self.rows)
     }
+}
+
+/// What a map unit of these rows makes, `batch` rows at a time: one tensor an output, `[rows, …]` each. The executable
+/// holds the parameters; `shard` has at least one row and all other inputs, `[rows, …]` each.
+///
+/// # Errors
+/// Those of [`Executable::run`].
+pub fn run_rows(executable: &mut Executable, shard: &Tensors, batch: u32, rows: u32) -> Result<Tensors, ComputeError> {
+    let runs = 0..rows.div_ceil(batch);
+    let made = runs.map(|run| executable.run(run_inputs(shard, batch, rows, run))).collect::<Result<Vec<_>, _>>()?;
+    Ok(joined(&made, rows))
+}
+
+/// The rows of one run; past the end the last row again.
+fn run_inputs(shard: &Tensors, batch: u32, rows: u32, run: u32) -> Tensors {
+    let first = u64::from(run) * u64::from(batch);
+    let last = u64::from(rows) - 1;
+    let rows = (0..batch as usize).map(|i| (first + i as u64).min(last) as usize);
+    shard.iter().map(|(name, tensor)| (name.to_owned(), tensor.gather_rows(rows.clone()))).collect()
+}
+
+/// One tensor an output, without the rows that filled up the last run. Whatever made a NaN, it has the same bits.
+fn joined(made: &[Tensors], rows: u32) -> Tensors {
+    // A shard has a row, so there was a run.
+    let joined = made[0].iter().map(|(name, _)| {
+        let parts: Vec<&Tensor> = made.iter().map(|run| run.get(name).expect("every run makes every output")).collect();
+        (name.to_owned(), Tensor::join_rows(&parts, rows).with_one_nan())
+    });
+    joined.collect()
 }

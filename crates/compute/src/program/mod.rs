@@ -15,7 +15,7 @@ use shoal_wire::{
     unit::CheckedUnit,
 };
 
-pub use self::map::{MapGraph, map_output_len};
+pub use self::map::{MapGraph, map_output_len, run_rows};
 use self::{map::MapRun, training::Training};
 use crate::{backend::Backend, cpu::CpuBackend, error::ComputeError};
 

@@ -5,6 +5,7 @@
 mod functions;
 mod graphs;
 mod layers;
+mod moves;
 mod quantised;
 
 use prost::Message as _;
@@ -33,9 +34,14 @@ pub struct VectorResult {
     pub blake3: String,
 }
 
+/// Every graph with its name, in an order that is fixed.
+fn all() -> Vec<(&'static str, Graph)> {
+    [graphs::all(), quantised::all(), moves::all()].concat()
+}
+
 /// Computes every vector.
 pub fn run_all() -> Vec<VectorResult> {
-    let graphs: Vec<(&str, Graph)> = graphs::all().into_iter().chain(quantised::all()).collect();
+    let graphs = all();
     let mut results = Vec::new();
     for (name, graph) in &graphs {
         let made = CpuBackend::new().run_now(graph, numbers(name, graph, false)).expect("a vector runs");
@@ -202,7 +208,7 @@ fn number(uniform: &mut Uniform, edge: bool) -> f32 {
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
-    use super::{graphs, numbers, quantised};
+    use super::{all, numbers, quantised};
     use crate::{
         executable::Executable,
         kernels::gemm::lanes::Level,
@@ -214,7 +220,7 @@ mod tests {
         let text = include_str!("../../../../tests/vectors/exact/exact-1.json");
         let committed: serde_json::Value = serde_json::from_str(text).expect("the vectors are JSON");
         for level in Level::available() {
-            for (name, graph) in graphs::all().into_iter().chain(quantised::all()) {
+            for (name, graph) in all() {
                 let inputs = numbers(name, &graph, false);
                 let made = Executable::at(graph, level).run(inputs).expect("a vector runs");
                 assert_eq!(hex::encode(made.hash()), committed["blake3"][name], "{name} at {level:?}");

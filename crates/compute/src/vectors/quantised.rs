@@ -11,6 +11,7 @@ type Made = Result<ValueId, GraphError>;
 pub(super) fn all() -> Vec<(&'static str, Graph)> {
     vec![
         ("requantize", finish(requantisations)),
+        ("mat_mul_integer_k515", finish(products)),
         ("conv2d_integer", finish(convolutions)),
         ("quantised_dense_net", finish(dense_net)),
         ("quantised_conv_net", finish(conv_net)),
@@ -36,6 +37,19 @@ fn requantisations(b: &mut GraphBuilder) -> Result<(), GraphError> {
     }
     let root = b.unary(Unary::Sqrt, wide)?;
     b.output("root", root);
+    Ok(())
+}
+
+/// Both signs, both layouts, in batches, with edges that no tile divides.
+fn products(b: &mut GraphBuilder) -> Result<(), GraphError> {
+    for (sign, dtype) in [("i8", DType::I8), ("u8", DType::U8)] {
+        let left = b.input(format!("a_{sign}"), TensorType::new(dtype, [2, 13, 515]))?;
+        for (layout, trans_b, shape) in [("n", false, [2, 515, 37]), ("t", true, [2, 37, 515])] {
+            let right = b.input(format!("b_{sign}_{layout}"), TensorType::new(DType::I8, shape))?;
+            let made = b.apply(Op::MatMulInteger { trans_b }, &[left, right])?;
+            b.output(format!("{sign}_{layout}"), made);
+        }
+    }
     Ok(())
 }
 

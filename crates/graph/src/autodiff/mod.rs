@@ -16,8 +16,8 @@ use crate::{
 /// and of its shape; zeros for a value that the loss does not depend on, which no integer is.
 ///
 /// # Errors
-/// [`GraphError::LossNotScalar`]; [`GraphError::NotDifferentiable`] where an operation without derivative (a gradient
-/// operation or an optimiser) lies on the way; [`GraphError::TooLarge`] when the graph grows beyond its limits.
+/// [`GraphError::LossNotScalar`]; [`GraphError::NotDifferentiable`] where an operation without derivative (that of
+/// another gradient) lies on the way; [`GraphError::TooLarge`] when the graph grows beyond its limits.
 pub fn gradients(
     builder: &mut GraphBuilder,
     loss: ValueId,

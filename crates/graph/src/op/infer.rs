@@ -36,9 +36,21 @@ impl Op {
             | Op::SumPool2d { .. }
             | Op::SumPool2dGrad { .. }
             | Op::Softmax => 1,
+            Op::Binary(_)
+            | Op::Gather { .. }
+            | Op::ScatterAdd { .. }
+            | Op::MatMul { .. }
+            | Op::MatMulInteger { .. }
+            | Op::Conv2d { .. }
+            | Op::Conv2dInteger { .. }
+            | Op::Conv2dGradInput { .. }
+            | Op::Conv2dGradWeight { .. }
+            | Op::Requantize { .. }
+            | Op::MaxPool2dGrad { .. }
+            | Op::SoftmaxGrad
+            | Op::SoftmaxCrossEntropy => 2,
             Op::Where | Op::SoftmaxCrossEntropyGrad => 3,
             Op::Concat { .. } => found.clamp(1, MAX_CONCAT),
-            _ => 2,
         };
         if found == expected {
             return Ok(());

@@ -65,7 +65,8 @@ pub(super) fn activation(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
             let below = low.plus(&size, 1.0)?;
             low.div(x, &below)
         }
-        _ => low.shrink(x, call.float("lambd", 0.5), call.float("bias", 0.0)),
+        "Shrink" => low.shrink(x, call.float("lambd", 0.5), call.float("bias", 0.0)),
+        other => unreachable!("{other} is no activation"),
     })
 }
 

@@ -27,7 +27,8 @@ pub(super) fn unary(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
         "Cos" => Unary::Cos,
         "Tanh" => Unary::Tanh,
         "Erf" => Unary::Erf,
-        _ => Unary::Sigmoid,
+        "Sigmoid" => Unary::Sigmoid,
+        other => unreachable!("{other} is no function of one element"),
     };
     let x = if unary.takes_i32() { call.input(0)? } else { call.floats(0)? };
     one(low.unary(unary, x))
@@ -47,7 +48,8 @@ pub(super) fn binary(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
         "GreaterOrEqual" => low.binary(Binary::LessEqual, b, a),
         "And" | "BitwiseAnd" => low.binary(Binary::And, a, b),
         "Or" | "BitwiseOr" => low.binary(Binary::Or, a, b),
-        _ => low.binary(Binary::Xor, a, b),
+        "Xor" | "BitwiseXor" => low.binary(Binary::Xor, a, b),
+        other => unreachable!("{other} is no function of two elements"),
     })
 }
 
@@ -63,7 +65,8 @@ pub(super) fn variadic(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     let binary = match call.op() {
         "Max" => Binary::Max,
         "Min" => Binary::Min,
-        _ => Binary::Add,
+        "Sum" | "Mean" => Binary::Add,
+        other => unreachable!("{other} does not take any number of operands"),
     };
     let mut made = call.input(0)?.clone();
     for index in 1..call.inputs.len() {

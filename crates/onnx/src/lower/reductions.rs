@@ -47,7 +47,8 @@ pub(super) fn reduce(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
             let sum = low.reduce(Reduction::Sum, &float, &over, keep)?;
             low.unary(Unary::Log, &sum)?
         }
-        _ => low.log_sum_exp(&float, &over, keep)?,
+        "ReduceLogSumExp" => low.log_sum_exp(&float, &over, keep)?,
+        other => unreachable!("{other} is no reduction"),
     };
     one(low.cast(&made, x.element))
 }

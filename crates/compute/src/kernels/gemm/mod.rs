@@ -4,7 +4,7 @@
 //! never share one.
 //!
 //! [`Matrix`] says where an operand lies, [`PackedB`] is one packed for many calls, [`Scratch`] what a thread keeps
-//! between calls. Products with one row or one column take the way of `vector.rs`.
+//! between calls. Products with one row or one column take the way of `vector.rs`, unless B is packed.
 
 pub(crate) mod blocks;
 pub(crate) mod lanes;

@@ -45,7 +45,7 @@ impl Panels {
 }
 
 /// The block of `source` at (k0, first), `depth` steps of K long, into panels. The source's rows run along K for B, so
-/// A is handed in transposed. Panel p starts at `first column of p · stride` in `packed`, offset by `start`.
+/// A is handed in transposed. The panel whose first column is j starts at `packed[j · depth]`.
 pub(crate) fn pack<E: Element>(
     source: Matrix<'_, E>,
     k0: usize,

@@ -25,7 +25,7 @@ mod x86;
 /// The widest vector, in elements.
 pub(crate) const MOST_LANES: usize = 16;
 
-/// Rows of the register tile where there are 16 registers.
+/// Rows of the register tile where there are 16 registers, and on NEON, whose 32 are not made use of yet.
 pub(crate) const LEAST_TILE_ROWS: usize = 4;
 /// A vector of sums or factors.
 pub(crate) trait Lanes: Copy {
