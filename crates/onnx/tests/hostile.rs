@@ -121,7 +121,8 @@ fn what_lowering_works_out_is_bounded() {
         [port(11, "i", &[]), port(11, "go", &[]), port(12, "go", &[]), port(12, "k", &[])].concat(),
     ];
     let x = port(11, "x", &[1, 1, 1 << 22]);
-    let cases: [(&str, Vec<Vec<u8>>); 11] = [
+    let branch = calling("If", &["go"], "z", &[field(1, b"then_branch"), field(6, &[])].concat());
+    let cases: [(&str, Vec<Vec<u8>>); 12] = [
         ("at least 1", vec![integers("s", &[ALL, 0]), node("ConstantOfShape", &["s"], "v"), node("Abs", &["v"], "y")]),
         ("at least 1", vec![empty(&[ALL, 0]), node("ReduceSum", &["w"], "y")]),
         ("at least 1", vec![empty(&[ALL, ALL, ALL, 0]), node("Transpose", &["w"], "y")]),
@@ -181,6 +182,14 @@ fn what_lowering_works_out_is_bounded() {
                 integers("n", &[4096]),
                 initialiser("go", 9, &[1], &[1]),
                 calling("Loop", &["n", "go"], "y", &[field(1, b"body"), field(6, &body.concat())].concat()),
+            ],
+        ),
+        (
+            "unfolded",
+            vec![
+                initialiser("go", 9, &[1], &[1]),
+                (0..4000).flat_map(|at| node("Identity", &["go"], &format!("v{at}"))).collect(),
+                branch.repeat(4000),
             ],
         ),
     ];

@@ -103,6 +103,12 @@ impl<'a, 'b> Walk<'a, 'b> {
         made
     }
 
+    /// Names for a subgraph. It may be empty: each visit counts by itself, and for the names that it copies.
+    fn around(&mut self, names: &Names) -> Result<Names, NodeError> {
+        self.visit(1 + names.len() / 16)?;
+        Ok(names.clone())
+    }
+
     /// A subgraph sees the names around it.
     fn graph(&mut self, graph: &GraphProto, mut names: Names) -> Result<Vec<Value>, NodeError> {
         for tensor in &graph.initializer {
@@ -117,7 +123,8 @@ impl<'a, 'b> Walk<'a, 'b> {
         let is_true = call.integers(self.low, 0)?.first().is_some_and(|condition| *condition != 0);
         let name = if is_true { "then_branch" } else { "else_branch" };
         let graph = call.attribute(name).and_then(|attribute| attribute.g.as_deref());
-        self.graph(graph.ok_or(NodeError::MissingAttribute(name))?, names.clone())
+        let around = self.around(names)?;
+        self.graph(graph.ok_or(NodeError::MissingAttribute(name))?, around)
     }
 
     /// Repeats the body as often as the trip count and the condition say; both must be known.
@@ -132,9 +139,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         let mut scanned: Vec<Vec<Value>> = Vec::new();
         let mut step = 0;
         while goes_on && step < count {
-            // A body may be empty: each step counts by itself, and for the names that it copies.
-            self.visit(1 + names.len() / 64)?;
-            let mut inner = names.clone();
+            let mut inner = self.around(names)?;
             let values = [Value::scalar(Element::I64, step as f64), Value::scalar(Element::Bool, 1.0)];
             for (input, value) in body.input.iter().zip(values.iter().chain(&carried)) {
                 inner.insert(input.name().to_owned(), value.clone());
