@@ -12,15 +12,20 @@ pub const MAX_NESTING: usize = 8;
 pub const MAX_NODES: usize = 1 << 16;
 /// Initialisers of a model: large models have a few thousand.
 pub const MAX_INITIALISERS: usize = 1 << 15;
+/// Times that tensors may take all bytes of the files that were given beside a model: tied weights share them, two or
+/// three tensors at once.
+pub const MAX_SHARING: u64 = 4;
+/// Bytes of a tensor that is not counted among those: exporters share scalars widely.
+pub const MAX_SHARED_FREELY: usize = 64;
 /// Inputs or outputs of a model.
 pub const MAX_PORTS: usize = 1 << 12;
 /// Dimensions of any tensor, before lowering brings them within the graph's limit.
 pub const MAX_RANK: usize = 16;
 /// Elements of a tensor that is evaluated while lowering: shapes, indices, masks.
 pub const MAX_FOLDED_ELEMENTS: usize = 1 << 18;
-/// Elements of all tensors that are evaluated while one graph is lowered, each evaluation counted: some hundred
-/// milliseconds.
-pub const MAX_FOLDING: usize = 1 << 24;
+/// Elements that are decoded, evaluated, copied or kept while one graph is lowered, each time counted: some ten
+/// milliseconds and 16 MiB.
+pub const MAX_FOLDING: u64 = 1 << 21;
 /// Bytes of one constant that becomes part of the graph; a larger one becomes a weight.
 pub const MAX_INLINED_BYTES: usize = 1 << 12;
 /// Bytes of all constants that become part of one graph: half of what its encoding may have.

@@ -11,7 +11,7 @@ use prost::Message;
 use crate::{
     element::Element,
     error::{OnnxError, TensorError, UnsupportedOp},
-    limits::{IR_VERSIONS, MAX_NAMED_OPERATORS, NEWEST_OPSET, OLDEST_OPSET},
+    limits::{IR_VERSIONS, MAX_NAMED_OPERATORS, MAX_SHARED_FREELY, MAX_SHARING, NEWEST_OPSET, OLDEST_OPSET},
     lower::{self, Lowered},
     proto::{
         FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension,
@@ -205,9 +205,16 @@ fn weights(
     external: &BTreeMap<String, Bytes>,
 ) -> Result<BTreeMap<String, Stored>, OnnxError> {
     let mut weights = BTreeMap::new();
+    let limit = external.values().map(|file| file.len() as u64).sum::<u64>().saturating_mul(MAX_SHARING);
+    let mut found = 0;
     for mut tensor in initialisers {
         if is_external(&tensor) {
-            tensor.raw_data = Some(find_external(&tensor, external)?);
+            let bytes = find_external(&tensor, external)?;
+            found += if bytes.len() > MAX_SHARED_FREELY { bytes.len() as u64 } else { 0 };
+            if found > limit {
+                return Err(OnnxError::TooLarge { what: "number of bytes of tensors in shared files", found, limit });
+            }
+            tensor.raw_data = Some(bytes);
         }
         let stored = Stored::from_proto(&tensor)
             .map_err(|reason| OnnxError::BadTensor { tensor: tensor.name().to_owned(), reason })?;

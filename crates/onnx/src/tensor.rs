@@ -171,12 +171,14 @@ impl Tensor {
     pub fn floats(shape: impl Into<Vec<u32>>, values: Vec<f64>) -> Self {
         Self { element: Element::F32, shape: shape.into(), data: Data::Floats(values) }
     }
+}
 
-    /// As a graph takes it, all integers as i32.
+impl Data {
+    /// As a graph takes them, all integers as i32.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, TensorError> {
-        match &self.data {
-            Data::Floats(values) => Ok(values.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect()),
-            Data::Integers(values) => {
+        match self {
+            Self::Floats(values) => Ok(values.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect()),
+            Self::Integers(values) => {
                 let mut bytes = Vec::with_capacity(values.len() * 4);
                 for value in values {
                     bytes.extend_from_slice(&narrow(*value)?.to_le_bytes());
@@ -185,9 +187,7 @@ impl Tensor {
             }
         }
     }
-}
 
-impl Data {
     /// Number of elements.
     pub fn len(&self) -> usize {
         match self {
@@ -213,6 +213,11 @@ impl Weight {
 /// Product of the dimensions, saturating.
 pub(crate) fn elements(shape: &[u32]) -> u64 {
     shape.iter().fold(1u64, |product, dim| product.saturating_mul(u64::from(*dim)))
+}
+
+/// Places that walking a shape visits: its elements, empty dimensions counted as one.
+pub(crate) fn places(shape: &[u32]) -> u64 {
+    shape.iter().fold(1u64, |product, dim| product.saturating_mul(u64::from(*dim).max(1)))
 }
 
 pub(crate) fn shape_from_dims(dims: &[i64]) -> Result<Vec<u32>, TensorError> {

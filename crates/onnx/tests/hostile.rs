@@ -3,9 +3,9 @@
 mod common;
 mod message;
 
-use std::{fs, time::Instant};
+use std::{collections::BTreeMap, fs, time::Instant};
 
-use message::{field, model, node, number, port};
+use message::{calling, field, initialiser, model, node, number, port};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -24,14 +24,19 @@ fn try_all(bytes: &[u8]) -> Result<(), OnnxError> {
     model.graph(&sizes).map(drop)
 }
 
-fn refused_quickly(bytes: &[u8], what: &str) {
+fn refused(bytes: &[u8], what: &str) {
     let start = Instant::now();
     let error = try_all(bytes).expect_err(what);
-    let took = start.elapsed();
+    println!("{:6.1} ms {error}", start.elapsed().as_secs_f64() * 1e3);
     assert!(error.to_string().contains(what), "{error}");
+}
+
+fn refused_quickly(bytes: &[u8], what: &str) {
+    let start = Instant::now();
+    refused(bytes, what);
+    let took = start.elapsed();
     // The limit is 50 ms; a machine that is busy may take longer.
     assert!(took.as_millis() < 500, "{what}: {took:?}");
-    println!("{:6.1} ms {error}", took.as_secs_f64() * 1e3);
 }
 
 #[test]
@@ -98,6 +103,114 @@ fn a_chain_of_products_of_shapes_is_bounded() {
     }
     graph.extend(node("Abs", &["v40"], "y"));
     refused_quickly(&model(&graph), "limit");
+}
+
+/// Small files that ask for much to be worked out, or that have empty tensors of enormous dimensions.
+#[test]
+fn what_lowering_works_out_is_bounded() {
+    const ALL: u64 = u32::MAX as u64;
+    let empty = |dims: &[u64]| initialiser("w", 1, dims, &[]);
+    let integers = |name: &str, values: &[u64]| {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        initialiser(name, 7, &[values.len() as u64], &bytes)
+    };
+    let range = ["0", "n", "1"];
+    let constant = field(5, &[number(1, 512), number(2, 7), field(9, &[0; 4096])].concat());
+    let body = [
+        calling("Constant", &[], "k", &[field(1, b"value"), constant, number(20, 4)].concat()),
+        [port(11, "i", &[]), port(11, "go", &[]), port(12, "go", &[]), port(12, "k", &[])].concat(),
+    ];
+    let x = port(11, "x", &[1, 1, 1 << 22]);
+    let branch = calling("If", &["go"], "z", &[field(1, b"then_branch"), field(6, &[])].concat());
+    let cases: [(&str, Vec<Vec<u8>>); 12] = [
+        ("at least 1", vec![integers("s", &[ALL, 0]), node("ConstantOfShape", &["s"], "v"), node("Abs", &["v"], "y")]),
+        ("at least 1", vec![empty(&[ALL, 0]), node("ReduceSum", &["w"], "y")]),
+        ("at least 1", vec![empty(&[ALL, ALL, ALL, 0]), node("Transpose", &["w"], "y")]),
+        (
+            "at least 1",
+            vec![
+                empty(&[ALL, ALL, 1, 0]),
+                integers("i", &[0, 0]),
+                calling("Gather", &["w", "i"], "y", &[field(1, b"axis"), number(3, 2)].concat()),
+            ],
+        ),
+        (
+            "dimension is",
+            vec![
+                empty(&[0, 70_000, 70_000]),
+                calling("Einsum", &["w"], "y", &[field(1, b"equation"), field(4, b"aii->ai")].concat()),
+            ],
+        ),
+        (
+            "dimension is",
+            vec![
+                empty(&[1, 1 << 16, 1 << 16, 0, 1]),
+                calling("MaxPool", &["w"], "y", &[field(1, b"kernel_shape"), number(8, 1).repeat(3)].concat()),
+            ],
+        ),
+        (
+            "works out",
+            [
+                vec![integers("0", &[0]), integers("n", &[1 << 18]), integers("1", &[1])],
+                vec![node("Range", &range, "y"); 9],
+            ]
+            .concat(),
+        ),
+        (
+            "works out",
+            vec![
+                x.clone(),
+                integers("p", &[0, 0, 0, 0, 0, 1]),
+                calling("Pad", &["x", "p"], "y", &[field(1, b"mode"), field(4, b"reflect")].concat()),
+            ],
+        ),
+        (
+            "works out",
+            vec![
+                port(11, "x", &[1, 1, 1 << 18]),
+                integers("s", &[1, 1, (1 << 18) - 1]),
+                calling("Resize", &["x", "", "", "s"], "y", &[field(1, b"mode"), field(4, b"cubic")].concat()),
+            ],
+        ),
+        (
+            "works out",
+            vec![x, calling("AveragePool", &["x"], "y", &[field(1, b"kernel_shape"), number(8, 4096)].concat())],
+        ),
+        (
+            "works out",
+            vec![
+                integers("n", &[4096]),
+                initialiser("go", 9, &[1], &[1]),
+                calling("Loop", &["n", "go"], "y", &[field(1, b"body"), field(6, &body.concat())].concat()),
+            ],
+        ),
+        (
+            "unfolded",
+            vec![
+                initialiser("go", 9, &[1], &[1]),
+                (0..4000).flat_map(|at| node("Identity", &["go"], &format!("v{at}"))).collect(),
+                branch.repeat(4000),
+            ],
+        ),
+    ];
+    for (what, parts) in cases {
+        refused(&model(&[parts.concat(), port(12, "y", &[])].concat()), what);
+    }
+}
+
+/// Tensors that all name one file, of half-precision floats that become twice as large.
+#[test]
+fn bytes_of_a_file_are_not_multiplied() {
+    let file = [field(1, b"location"), field(2, b"w.bin")].concat();
+    let mut graph = [port(11, "x", &[1]), port(12, "y", &[]), node("Abs", &["x"], "y")].concat();
+    for at in 0..5 {
+        let name = format!("w{at}");
+        let external = [number(14, 1), field(13, &file)].concat();
+        graph.extend(field(5, &[number(1, 1 << 17), number(2, 10), field(8, name.as_bytes()), external].concat()));
+    }
+    let external = BTreeMap::from([("w.bin".to_owned(), vec![0; 1 << 18].into())]);
+    let error = Model::read_with(model(&graph), &external).map(drop).unwrap_err();
+    assert!(error.to_string().contains("shared files"), "{error}");
 }
 
 #[test]

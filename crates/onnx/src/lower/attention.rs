@@ -3,7 +3,7 @@
 use shoal_graph::{Binary, Reduction, Unary};
 
 use super::{
-    call::{Call, one},
+    call::{Call, dim, one},
     context::{Lowering, Made},
     table::Results,
     value::Value,
@@ -56,7 +56,7 @@ pub(super) fn attention(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     if is_flat {
         let [b, h, s, d] = *made.shape.as_slice() else { return Err(NodeError::Unsupported("heads")) };
         made = low.swap(&made, 1, 2)?;
-        made = low.reshape(&made, &[b, s, h * d])?;
+        made = low.reshape(&made, &[b, s, dim(&[h, d])?])?;
     }
     Ok(vec![made, present_k, present_v, shown])
 }
@@ -96,7 +96,7 @@ pub(super) fn rotary_embedding(low: &mut Lowering<'_>, call: &Call<'_>) -> Resul
         let apart = [b, h, s, half, 1];
         (real, imaginary) = (low.reshape(&real, &apart)?, low.reshape(&imaginary, &apart)?);
         let joined = low.concat(&[real, imaginary], 4)?;
-        low.reshape(&joined, &[b, h, s, half * 2])?
+        low.reshape(&joined, &[b, h, s, dim(&[half, 2])?])?
     } else {
         low.concat(&[real, imaginary], 3)?
     };
@@ -109,7 +109,7 @@ pub(super) fn rotary_embedding(low: &mut Lowering<'_>, call: &Call<'_>) -> Resul
         return Ok(vec![made]);
     }
     let made = low.swap(&made, 1, 2)?;
-    one(low.reshape(&made, &[b, s, h * d]))
+    one(low.reshape(&made, &[b, s, dim(&[h, d])?]))
 }
 
 impl Lowering<'_> {

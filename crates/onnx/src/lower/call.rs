@@ -8,7 +8,7 @@ use crate::{
     element::Element,
     error::NodeError,
     proto::{AttributeProto, NodeProto},
-    tensor::Data,
+    tensor::{Data, elements},
 };
 
 pub(crate) struct Call<'a> {
@@ -51,7 +51,7 @@ impl Call<'_> {
 
     /// The integers of an input that must be known.
     pub(super) fn integers(&self, low: &Lowering<'_>, index: usize) -> Result<Vec<i64>, NodeError> {
-        match low.known(self.input(index)?) {
+        match low.known(self.input(index)?)? {
             Some(Data::Integers(values)) => Ok(values),
             Some(Data::Floats(_)) => Err(NodeError::WrongElement { index, found: Element::F32 }),
             None => Err(NodeError::NotConstant { index, name: self.name(index) }),
@@ -64,7 +64,7 @@ impl Call<'_> {
 
     /// The numbers of an input that must be known.
     pub(super) fn numbers(&self, low: &Lowering<'_>, index: usize) -> Result<Vec<f64>, NodeError> {
-        match low.known(self.input(index)?) {
+        match low.known(self.input(index)?)? {
             Some(Data::Integers(values)) => Ok(values.into_iter().map(|x| x as f64).collect()),
             Some(Data::Floats(values)) => Ok(values),
             None => Err(NodeError::NotConstant { index, name: self.name(index) }),
@@ -145,6 +145,13 @@ pub(super) fn axes(given: &[i64], shape: &[u32]) -> Result<Vec<usize>, NodeError
     axes.sort_unstable();
     axes.dedup();
     Ok(axes)
+}
+
+/// Dimensions that become one.
+pub(super) fn dim(dims: &[u32]) -> Result<u32, NodeError> {
+    let product = elements(dims);
+    let (found, limit) = (product, u32::MAX.into());
+    u32::try_from(product).map_err(|_| NodeError::TooLarge { what: "dimension", found, limit })
 }
 
 /// One result.

@@ -12,15 +12,15 @@ use crate::{
     element::Element,
     error::NodeError,
     limits::MAX_FOLDED_ELEMENTS,
-    tensor::{Data, Stored, Tensor, shape_from_dims},
+    tensor::{Data, Tensor, shape_from_dims},
 };
 
-pub(super) fn constant(_: &mut Lowering<'_>, call: &Call<'_>) -> Results {
+pub(super) fn constant(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     let Some(attribute) = call.node.attribute.first() else { return Err(NodeError::MissingAttribute("value")) };
     let tensor = match attribute.name() {
         "value" => {
             let tensor = attribute.t.as_deref().ok_or(NodeError::MissingAttribute("value"))?;
-            Stored::from_proto(tensor)?.decode()
+            return one(low.constant(tensor));
         }
         "value_float" => Tensor::floats([], vec![attribute.f().into()]),
         "value_int" => Tensor::integers(Element::I64, [], vec![attribute.i()]),
@@ -37,9 +37,10 @@ pub(super) fn constant(_: &mut Lowering<'_>, call: &Call<'_>) -> Results {
 pub(super) fn constant_of_shape(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     let shape = shape_from_dims(&call.integers(low, 0)?)?;
     let value = match call.attribute("value").and_then(|attribute| attribute.t.as_deref()) {
-        Some(tensor) => Value::of(Tensor { shape: vec![], ..Stored::from_proto(tensor)?.decode() }),
+        Some(tensor) => low.constant(tensor)?,
         None => Value::scalar(Element::F32, 0.0),
     };
+    let value = low.reshape(&value, &[])?;
     one(low.broadcast(&value, &shape))
 }
 
@@ -66,6 +67,7 @@ pub(super) fn range(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
         let (found, limit) = (count as u64, MAX_FOLDED_ELEMENTS as u64);
         return Err(NodeError::TooLarge { what: "elements of a range", found, limit });
     }
+    low.budget.spend(count as u64)?;
     let values = (0..count as u32).map(|at| start + f64::from(at) * delta);
     let data = if element.is_float() {
         Data::Floats(values.collect())
@@ -133,7 +135,8 @@ pub(super) fn one_hot(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
 impl Lowering<'_> {
     /// Indices that may count from the end, counted from the start.
     pub(super) fn counted_from_start(&mut self, indices: &Value, dim: u32) -> Made {
-        if indices.integers().is_some_and(|values| values.iter().all(|index| *index >= 0)) {
+        let can_look = indices.data().is_some() && self.budget.spend(indices.elements()).is_ok();
+        if can_look && indices.integers().is_some_and(|values| values.iter().all(|index| *index >= 0)) {
             return Ok(indices.clone());
         }
         let is_negative = self.with(Binary::Less, indices, 0.0)?;

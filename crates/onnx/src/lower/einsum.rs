@@ -1,12 +1,12 @@
 //! Einstein sums: operands are joined two at a time, each pair as a batched matrix product.
 
 use super::{
-    call::Call,
+    call::{Call, dim},
     context::{Lowering, Made},
     table::Results,
     value::Value,
 };
-use crate::{error::NodeError, limits::MAX_RANK, tensor::elements};
+use crate::{error::NodeError, limits::MAX_RANK};
 use shoal_graph::Reduction;
 
 /// A tensor whose axes have labels.
@@ -88,8 +88,8 @@ impl Lowering<'_> {
             (0..labels.len()).find_map(|at| Some((at, labels[..at].iter().position(|l| *l == labels[at])?)))
         };
         while let Some((second, first)) = twice(&term.labels) {
-            let dim = term.value.shape[first];
-            if term.value.shape[second] != dim {
+            let side = term.value.shape[first];
+            if term.value.shape[second] != side {
                 return Err(NodeError::Unsupported("a diagonal of a matrix that is not square"));
             }
             let rank = term.value.rank() as u32;
@@ -97,8 +97,8 @@ impl Lowering<'_> {
             let axes: Vec<u32> = (0..rank).filter(|axis| !ends.contains(axis)).chain(ends).collect();
             let moved = self.transpose(&term.value, &axes)?;
             let outer = moved.shape[..moved.rank() - 2].to_vec();
-            let flat = self.reshape(&moved, &[outer.as_slice(), &[dim * dim]].concat())?;
-            term.value = self.slice(&flat, outer.len(), 0, dim as i32 + 1, dim)?;
+            let flat = self.reshape(&moved, &[outer.as_slice(), &[dim(&[side, side])?]].concat())?;
+            term.value = self.slice(&flat, outer.len(), 0, side as i32 + 1, side)?;
             let label = term.labels[first];
             term.labels = axes[..outer.len()].iter().map(|axis| term.labels[*axis as usize]).chain([label]).collect();
         }
@@ -127,12 +127,12 @@ impl Lowering<'_> {
             a.labels.iter().filter(shared).filter(|label| !needed.contains(label)).copied().collect();
         let rows: Vec<char> = a.labels.iter().filter(|label| !b.labels.contains(label)).copied().collect();
         let columns: Vec<char> = b.labels.iter().filter(|label| !a.labels.contains(label)).copied().collect();
-        let dim = |label: &char| {
+        let dim_of = |label: &char| {
             let of = |term: &Term| term.labels.iter().position(|own| own == label).map(|at| term.value.shape[at]);
             of(&a).max(of(&b)).unwrap_or(1)
         };
-        let dims = |labels: &[char]| labels.iter().map(dim).collect::<Vec<u32>>();
-        let size = |labels: &[char]| elements(&dims(labels)) as u32;
+        let dims = |labels: &[char]| labels.iter().map(dim_of).collect::<Vec<u32>>();
+        let size = |labels: &[char]| dim(&dims(labels));
         for label in batch.iter().chain(&inner) {
             let of = |term: &Term| term.labels.iter().position(|own| own == label).map(|at| term.value.shape[at]);
             if of(&a) != of(&b) {
@@ -141,8 +141,8 @@ impl Lowering<'_> {
         }
         let a_value = self.ordered(&a, &[batch.as_slice(), &rows, &inner].concat())?;
         let b_value = self.ordered(&b, &[batch.as_slice(), &inner, &columns].concat())?;
-        let a_value = self.reshape(&a_value, &[size(&batch), size(&rows), size(&inner)])?;
-        let b_value = self.reshape(&b_value, &[size(&batch), size(&inner), size(&columns)])?;
+        let a_value = self.reshape(&a_value, &[size(&batch)?, size(&rows)?, size(&inner)?])?;
+        let b_value = self.reshape(&b_value, &[size(&batch)?, size(&inner)?, size(&columns)?])?;
         let made = self.product(&a_value, &b_value, false, false)?;
         let labels = [batch, rows, columns].concat();
         Ok(Term { value: self.reshape(&made, &dims(&labels))?, labels })

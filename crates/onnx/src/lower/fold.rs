@@ -6,15 +6,16 @@ use shoal_graph::{Binary, DType, Op, Reduction, Unary};
 use super::value::Value;
 use crate::{
     element::Element,
-    limits::MAX_FOLDED_ELEMENTS,
-    tensor::{Data, elements},
+    tensor::{Data, elements, places},
 };
 
 /// What the operation makes; `None` where it is not evaluated: an operation that is not here, operands that do not go
-/// together, or too many elements.
-pub(super) fn evaluate(op: &Op, inputs: &[&Value], element: Element) -> Option<(Vec<u32>, Data)> {
+/// together, or more elements than there is room for.
+pub(super) fn evaluate(op: &Op, inputs: &[&Value], element: Element, room: u64) -> Option<(Vec<u32>, Data)> {
     let data = inputs.iter().map(|value| value.data()).collect::<Option<Vec<_>>>()?;
     let shapes: Vec<&[u32]> = inputs.iter().map(|value| value.shape.as_slice()).collect();
+    // An empty tensor may have large dimensions beside the empty one, which are walked nevertheless.
+    let bounded = |shape: &[u32]| (places(shape) <= room).then(|| shape.to_vec());
     let (shape, data) = match (op, data.as_slice()) {
         (Op::Iota { axis, shape }, []) => (bounded(shape)?, iota(*axis as usize, shape)),
         (Op::Unary(unary), [x]) => (shapes[0].to_vec(), map_unary(*unary, x)?),
@@ -29,7 +30,7 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Value], element: Element) -> Option<(
             let at: Vec<_> = shapes.iter().map(|own| stretched(own, &shape)).collect();
             (shape, choose(condition, a, b, &at)?)
         }
-        (Op::Reshape { shape }, [x]) if elements(shape) == x.len() as u64 => (shape.clone(), (*x).clone()),
+        (Op::Reshape { shape }, [x]) if elements(shape) == x.len() as u64 => (bounded(shape)?, (*x).clone()),
         (Op::Transpose { axes }, [x]) => {
             let strides = strides(shapes[0]);
             let of = |axis: &u32| Some((*shapes[0].get(*axis as usize)?, *strides.get(*axis as usize)?));
@@ -45,11 +46,11 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Value], element: Element) -> Option<(
             let own = strides(shapes[0]);
             let offset = starts.iter().zip(&own).map(|(start, stride)| i64::from(*start) * stride).sum();
             let steps: Vec<i64> = steps.iter().zip(&own).map(|(step, stride)| i64::from(*step) * stride).collect();
-            (shape.clone(), pick(x, &positions(shape, &steps, offset))?)
+            (bounded(shape)?, pick(x, &positions(shape, &steps, offset))?)
         }
-        (Op::Concat { axis }, parts) => concat(*axis as usize, parts, &shapes)?,
+        (Op::Concat { axis }, parts) => concat(*axis as usize, parts, &shapes, room)?,
         (Op::Gather { axis }, [x, Data::Integers(indices)]) => {
-            gather(*axis as usize, x, shapes[0], indices, shapes[1])?
+            gather(*axis as usize, x, shapes[0], indices, shapes[1], room)?
         }
         (Op::Reduce { reduction, axes }, [x]) => reduce(*reduction, axes, x, shapes[0])?,
         _ => return None,
@@ -60,10 +61,6 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Value], element: Element) -> Option<(
         Data::Integers(values) => Data::Integers(values.into_iter().map(|x| element.wrap(x)).collect()),
     };
     Some((shape, data))
-}
-
-fn bounded(shape: &[u32]) -> Option<Vec<u32>> {
-    (elements(shape) <= MAX_FOLDED_ELEMENTS as u64).then(|| shape.to_vec())
 }
 
 /// The shape that both stretch to; 1 also shrinks to 0.
@@ -265,7 +262,7 @@ fn split(shape: &[u32], axis: usize) -> Option<(usize, usize, usize)> {
     Some((elements(&shape[..axis]) as usize, dim, elements(&shape[axis + 1..]) as usize))
 }
 
-fn concat(axis: usize, parts: &[&Data], shapes: &[&[u32]]) -> Option<(Vec<u32>, Data)> {
+fn concat(axis: usize, parts: &[&Data], shapes: &[&[u32]], room: u64) -> Option<(Vec<u32>, Data)> {
     let mut shape = shapes.first()?.to_vec();
     if axis >= shape.len() {
         return None;
@@ -278,7 +275,9 @@ fn concat(axis: usize, parts: &[&Data], shapes: &[&[u32]]) -> Option<(Vec<u32>, 
     let total: u64 = shapes.iter().map(|own| u64::from(own[axis])).sum();
     *shape.get_mut(axis)? = u32::try_from(total).ok()?;
     let (outer, ..) = split(&shape, axis)?;
-    bounded(&shape)?;
+    if places(&shape) > room {
+        return None;
+    }
     let rows = (0..outer).flat_map(|row| parts.iter().zip(shapes).map(move |(part, own)| (row, *part, *own)));
     let range =
         |row: usize, own: &[u32]| split(own, axis).map(|(_, dim, inner)| row * dim * inner..(row + 1) * dim * inner);
@@ -303,13 +302,22 @@ fn concat(axis: usize, parts: &[&Data], shapes: &[&[u32]]) -> Option<(Vec<u32>, 
     Some((shape, data))
 }
 
-fn gather(axis: usize, x: &Data, shape: &[u32], indices: &[i64], indices_shape: &[u32]) -> Option<(Vec<u32>, Data)> {
+fn gather(
+    axis: usize,
+    x: &Data,
+    shape: &[u32],
+    indices: &[i64],
+    indices_shape: &[u32],
+    room: u64,
+) -> Option<(Vec<u32>, Data)> {
     let (outer, dim, inner) = split(shape, axis)?;
     if indices.iter().any(|index| *index < 0 || *index >= dim as i64) {
         return None;
     }
     let made = [&shape[..axis], indices_shape, &shape[axis + 1..]].concat();
-    bounded(&made)?;
+    if places(&made) > room {
+        return None;
+    }
     let at: Vec<usize> = (0..outer)
         .flat_map(|row| indices.iter().map(move |index| (row * dim + *index as usize) * inner))
         .flat_map(|start| start..start + inner)
@@ -323,7 +331,6 @@ fn reduce(reduction: Reduction, axes: &[u32], x: &Data, shape: &[u32]) -> Option
     let mut own = strides(&made).into_iter();
     let strides: Vec<i64> = (0..shape.len()).map(|axis| if kept(axis) { own.next().unwrap_or(0) } else { 0 }).collect();
     let at = positions(shape, &strides, 0);
-    bounded(&made)?;
     let count = elements(&made) as usize;
     let data = match x {
         Data::Floats(x) => {

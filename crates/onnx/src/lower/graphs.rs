@@ -9,8 +9,7 @@ use crate::{
     error::{NodeError, OnnxError},
     limits::{MAX_NAMED_BYTES, MAX_NESTING, MAX_NODES, OWN_DOMAIN},
     model::{Model, is_onnx},
-    proto::{AttributeProto, FunctionProto, GraphProto, NodeProto},
-    tensor::Stored,
+    proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto},
 };
 
 /// Values by name.
@@ -54,10 +53,11 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     fn node(&mut self, node: &NodeProto, names: &mut Names) -> Result<Vec<Value>, NodeError> {
         self.visit(1)?;
+        self.low.budget.spend(listed(node))?;
         let mut inputs = Vec::with_capacity(node.input.len());
         for (index, name) in node.input.iter().enumerate() {
             inputs.push(match names.get(name) {
-                Some(value) => Some(value.clone()),
+                Some(value) => Some(self.low.read(value)),
                 None if name.is_empty() => None,
                 None => return Err(NodeError::MissingInput { index, name: name.clone() }),
             });
@@ -103,20 +103,28 @@ impl<'a, 'b> Walk<'a, 'b> {
         made
     }
 
+    /// Names for a subgraph. It may be empty: each visit counts by itself, and for the names that it copies.
+    fn around(&mut self, names: &Names) -> Result<Names, NodeError> {
+        self.visit(1 + names.len() / 16)?;
+        Ok(names.clone())
+    }
+
     /// A subgraph sees the names around it.
     fn graph(&mut self, graph: &GraphProto, mut names: Names) -> Result<Vec<Value>, NodeError> {
         for tensor in &graph.initializer {
-            names.insert(tensor.name().to_owned(), Value::of(Stored::from_proto(tensor)?.decode()));
+            self.low.budget.spend(numbers(tensor))?;
+            names.insert(tensor.name().to_owned(), self.low.constant(tensor)?);
         }
         self.nodes(&graph.node, &mut names).map_err(|error| NodeError::Inner(Box::new(error)))?;
-        named(graph.output.iter().map(|output| output.name()), &names)
+        self.named(graph.output.iter().map(|output| output.name()), &names)
     }
 
     fn branch(&mut self, call: &Call<'_>, names: &Names) -> Result<Vec<Value>, NodeError> {
         let is_true = call.integers(self.low, 0)?.first().is_some_and(|condition| *condition != 0);
         let name = if is_true { "then_branch" } else { "else_branch" };
         let graph = call.attribute(name).and_then(|attribute| attribute.g.as_deref());
-        self.graph(graph.ok_or(NodeError::MissingAttribute(name))?, names.clone())
+        let around = self.around(names)?;
+        self.graph(graph.ok_or(NodeError::MissingAttribute(name))?, around)
     }
 
     /// Repeats the body as often as the trip count and the condition say; both must be known.
@@ -131,9 +139,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         let mut scanned: Vec<Vec<Value>> = Vec::new();
         let mut step = 0;
         while goes_on && step < count {
-            // A body may be empty: each step counts by itself, and for the names that it copies.
-            self.visit(1 + names.len() / 64)?;
-            let mut inner = names.clone();
+            let mut inner = self.around(names)?;
             let values = [Value::scalar(Element::I64, step as f64), Value::scalar(Element::Bool, 1.0)];
             for (input, value) in body.input.iter().zip(values.iter().chain(&carried)) {
                 inner.insert(input.name().to_owned(), value.clone());
@@ -177,12 +183,39 @@ impl<'a, 'b> Walk<'a, 'b> {
         let given = &call.node.attribute;
         let attribute =
             |name: &str| given.iter().chain(&function.attribute_proto).find(|attribute| attribute.name() == name);
-        let nodes: Vec<NodeProto> = function.node.iter().map(|node| resolved(node, &attribute)).collect();
         let own = function.opset_import.iter().find(|import| is_onnx(import.domain()));
         self.version = own.map_or(self.version, |import| import.version());
-        self.nodes(&nodes, &mut names).map_err(|error| NodeError::Inner(Box::new(error)))?;
-        named(function.output.iter().map(String::as_str), &names)
+        for node in &function.node {
+            // Before the copy, which a call would otherwise have for nothing.
+            self.low.budget.spend(listed(node))?;
+            let node = resolved(node, &attribute);
+            self.nodes(&[node], &mut names).map_err(|error| NodeError::Inner(Box::new(error)))?;
+        }
+        self.named(function.output.iter().map(String::as_str), &names)
     }
+
+    fn named<'c>(&mut self, outputs: impl Iterator<Item = &'c str>, names: &Names) -> Result<Vec<Value>, NodeError> {
+        let find = |(index, name): (usize, &str)| match names.get(name) {
+            Some(value) => Ok(self.low.read(value)),
+            None => Err(NodeError::MissingInput { index, name: name.to_owned() }),
+        };
+        outputs.enumerate().map(find).collect()
+    }
+}
+
+/// What a node lists: names, attributes, and the numbers in them, which are copied each time that it is lowered.
+fn listed(node: &NodeProto) -> u64 {
+    let of = |attribute: &AttributeProto| {
+        let lists = attribute.ints.len() + attribute.floats.len() + attribute.strings.len();
+        1 + lists as u64 + attribute.t.as_deref().map_or(0, numbers)
+    };
+    (node.input.len() + node.output.len()) as u64 + node.attribute.iter().map(of).sum::<u64>()
+}
+
+/// Numbers of a tensor that are stored one by one rather than as a piece of the file.
+fn numbers(tensor: &TensorProto) -> u64 {
+    let integers = tensor.int32_data.len() + tensor.int64_data.len() + tensor.uint64_data.len();
+    (integers + tensor.float_data.len() + tensor.double_data.len()) as u64
 }
 
 /// A function's node with the attributes that it takes from the call.
@@ -197,11 +230,4 @@ fn resolved<'a>(node: &NodeProto, given: &impl Fn(&str) -> Option<&'a AttributeP
         })
         .collect();
     node
-}
-
-fn named<'a>(outputs: impl Iterator<Item = &'a str>, names: &Names) -> Result<Vec<Value>, NodeError> {
-    let find = |(index, name): (usize, &str)| {
-        names.get(name).cloned().ok_or_else(|| NodeError::MissingInput { index, name: name.to_owned() })
-    };
-    outputs.enumerate().map(find).collect()
 }

@@ -3,7 +3,7 @@
 use shoal_graph::{Binary, Op};
 
 use super::{
-    call::{Call, one},
+    call::{Call, dim, one},
     context::{Lowering, Made},
     table::Results,
     value::Value,
@@ -33,7 +33,7 @@ pub(super) fn gather_nd(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     let batch = usize::try_from(batch).map_err(|_| call.refuse("batch_dims", "it must not be negative"))?;
     let (places, depth) = low.row_places(call, x, indices, batch)?;
     let rest = &x.shape[depth..];
-    let rows = low.reshape(x, &[&[elements(&x.shape[..depth]) as u32], rest].concat())?;
+    let rows = low.reshape(x, &[&[dim(&x.shape[..depth])?], rest].concat())?;
     one(low.gather(&rows, &places, 0))
 }
 
@@ -52,8 +52,8 @@ pub(super) fn scatter_elements(low: &mut Lowering<'_>, call: &Call<'_>) -> Resul
 pub(super) fn scatter_nd(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     let (x, indices, updates) = (call.input(0)?, call.input(1)?, call.input(2)?);
     let (places, depth) = low.row_places(call, x, indices, 0)?;
-    let rest = elements(&x.shape[depth..]) as u32;
-    let rows = low.reshape(x, &[elements(&x.shape[..depth]) as u32, rest])?;
+    let rest = dim(&x.shape[depth..])?;
+    let rows = low.reshape(x, &[dim(&x.shape[..depth])?, rest])?;
     let places = low.flat(&places)?;
     let updates = low.reshape(updates, &[places.shape[0], rest])?;
     let made = low.scatter(call, &rows, &places, &updates)?;
@@ -62,7 +62,7 @@ pub(super) fn scatter_nd(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
 
 impl Lowering<'_> {
     fn flat(&mut self, x: &Value) -> Made {
-        self.reshape(x, &[x.elements() as u32])
+        self.reshape(x, &[dim(&x.shape)?])
     }
 
     /// Place in the flattened x of each index along an axis.

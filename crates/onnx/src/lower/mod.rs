@@ -4,6 +4,7 @@
 
 mod activations;
 mod attention;
+mod budget;
 mod call;
 mod constants;
 mod context;
@@ -28,22 +29,21 @@ mod table;
 mod value;
 mod windows;
 
-use std::{collections::HashMap, rc::Rc};
+use std::collections::HashMap;
 
 use shoal_graph::{DType, Graph};
 
 use self::{
     context::Lowering,
     graphs::{Names, Walk},
-    value::{Kind, Origin, Value},
+    value::Value,
 };
 use crate::{
     element::Element,
     error::{NodeError, OnnxError},
-    limits::MAX_FOLDED_ELEMENTS,
     model::{Dimension, Model, Port},
     sizes::Sizes,
-    tensor::{Stored, Tensor, Weight},
+    tensor::{Tensor, Weight},
 };
 
 /// A model as a graph of given sizes.
@@ -78,7 +78,7 @@ pub(crate) fn lower(model: &Model, sizes: &Sizes) -> Result<Lowered, OnnxError> 
     let mut notes = Vec::new();
     let mut names = Names::new();
     for (name, stored) in model.weights() {
-        names.insert(name.clone(), weight(name, stored));
+        names.insert(name.clone(), Value::weight(name, stored));
     }
     for port in model.inputs() {
         let element = port.element.ok_or_else(|| OnnxError::BadInput { input: port.name.clone() })?;
@@ -101,8 +101,9 @@ pub(crate) fn lower(model: &Model, sizes: &Sizes) -> Result<Lowered, OnnxError> 
     for port in model.outputs() {
         let value =
             names.get(&port.name).ok_or_else(|| OnnxError::NoSuchName { what: "value", name: port.name.clone() })?;
-        let id =
-            if matches!(value.element.stored(), DType::U8 | DType::I8) { low.narrow_id(value) } else { low.id(value) };
+        let value = low.read(value);
+        let is_byte = matches!(value.element.stored(), DType::U8 | DType::I8);
+        let id = if is_byte { low.narrow_id(&value) } else { low.id(&value) };
         let id = id.map_err(graph_error)?;
         note(&mut notes, &port.name, value.element);
         low.builder.output(&port.name, id);
@@ -114,16 +115,6 @@ pub(crate) fn lower(model: &Model, sizes: &Sizes) -> Result<Lowered, OnnxError> 
         }
     }
     Ok(Lowered { graph: low.builder.finish()?, weights, notes })
-}
-
-/// An initialiser: integers that may decide shapes and scalars are known, the others are weights.
-fn weight(name: &str, stored: &Stored) -> Value {
-    let is_byte = matches!(stored.element(), Element::U8 | Element::I8);
-    let is_small = stored.elements() <= MAX_FOLDED_ELEMENTS;
-    if stored.shape().is_empty() || (is_small && !stored.element().is_float() && !is_byte) || stored.elements() == 0 {
-        return Value::known(stored.decode(), Origin::Weight(Rc::from(name)));
-    }
-    Value { element: stored.element(), shape: stored.shape().to_vec(), kind: Kind::Weight(Rc::from(name)) }
 }
 
 fn check_names(model: &Model, sizes: &Sizes) -> Result<(), OnnxError> {

@@ -3,16 +3,13 @@
 use shoal_graph::{Axis2d, Binary, Op, Reduction, Unary, Window2d};
 
 use super::{
-    call::{Call, one},
+    call::{Call, dim, one},
     context::{Lowering, Made},
     geometry::{Geometry, numbers},
     table::Results,
     value::Value,
 };
-use crate::{
-    error::NodeError,
-    tensor::{Tensor, elements},
-};
+use crate::{error::NodeError, tensor::Tensor};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Pool {
@@ -47,11 +44,15 @@ pub(super) fn average_pool(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     for (at, axis) in geometry.axes.iter().enumerate() {
         let (image, high) = (x.shape[at + 2], geometry.declared_high[at]);
         let windows = geometry.windows(at, image)?;
-        let bounds = if counts_padding { (0, axis.low + image + high) } else { (axis.low, axis.low + image) };
-        let count = |window: u32| {
-            let places = (0..geometry.kernel[at]).map(|tap| window * axis.stride + tap * axis.dilation);
-            places.filter(|place| (bounds.0..bounds.1).contains(place)).count() as f64
+        let (low_end, end) = (u64::from(axis.low), u64::from(axis.low) + u64::from(image));
+        let (first, end) = if counts_padding { (0, end + u64::from(high)) } else { (low_end, end) };
+        // Taps of a window that lie before a place.
+        let before = |window: u32, place: u64| {
+            let distance = place.saturating_sub(u64::from(window) * u64::from(axis.stride));
+            distance.div_ceil(axis.dilation.into()).min(geometry.kernel[at].into())
         };
+        let count = |window: u32| (before(window, end) - before(window, first)) as f64;
+        low.budget.spend(windows.into())?;
         let mut shape = vec![1; x.rank() - 2];
         shape[at] = windows;
         let along = Value::of(Tensor::floats(shape, (0..windows).map(count).collect()));
@@ -100,14 +101,14 @@ impl Lowering<'_> {
         let plane = Window2d { ..geometry.window() };
         let kernel = |from_end: usize| geometry.kernel.iter().rev().nth(from_end).copied().unwrap_or(1);
         let planes = match *x.shape.as_slice() {
-            [n, c, depth, h, w] => self.reshape(x, &[n, c * depth, h, w])?,
+            [n, c, depth, h, w] => self.reshape(x, &[n, dim(&[c, depth])?, h, w])?,
             _ => self.as_image(x)?,
         };
         let pooled = self.pool_plane(pool, &planes, plane, [kernel(1), kernel(0)])?;
         let [_, _, oh, ow] = *pooled.shape.as_slice() else { return Err(NodeError::Unsupported("a pool")) };
         match *x.shape.as_slice() {
             [n, c, depth, ..] if x.rank() == 5 => {
-                let columns = self.reshape(&pooled, &[n, c, depth, (elements(&[oh, ow])) as u32])?;
+                let columns = self.reshape(&pooled, &[n, c, depth, dim(&[oh, ow])?])?;
                 let window = Window2d { height: geometry.axes[0], width: Axis2d::DENSE };
                 let made = self.pool_plane(pool, &columns, window, [geometry.kernel[0], 1])?;
                 let windows = made.shape[2];
@@ -131,7 +132,7 @@ impl Lowering<'_> {
         let [n, c, ..] = *x.shape.as_slice() else { return Err(NodeError::Unsupported("no channels")) };
         let low = (size.max(1) - 1) / 2;
         let axis = Axis2d { stride: 1, dilation: 1, low, high: size.max(1) - 1 - low };
-        let columns = self.reshape(x, &[n, 1, c, elements(&x.shape[2..]) as u32])?;
+        let columns = self.reshape(x, &[n, 1, c, dim(&x.shape[2..])?])?;
         let window = Window2d { height: axis, width: Axis2d::DENSE };
         let sums = self.pool_plane(Pool::Sum, &columns, window, [size, 1])?;
         self.reshape(&sums, &x.shape)

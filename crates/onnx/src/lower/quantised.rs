@@ -103,6 +103,7 @@ impl Lowering<'_> {
         let at = axis(call.int("axis", 1), &x.shape)?;
         let block = call.int("block_size", 0);
         if block > 0 && parameter.rank() == x.rank() {
+            self.budget.spend(x.shape[at].into())?;
             let places = (0..i64::from(x.shape[at])).map(|place| place / block);
             return self.gather(parameter, &Value::i64s(places), at);
         }

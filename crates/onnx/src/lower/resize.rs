@@ -26,11 +26,12 @@ pub(super) fn resize(low: &mut Lowering<'_>, call: &Call<'_>) -> Results {
     let mut made = low.float(input)?;
     let mut outside: Option<Value> = None;
     for (at, axis) in axes(low, call, input)? {
+        low.budget.spend(axis.to.into())?;
         let coordinates: Vec<f64> = (0..axis.to).map(|place| axis.coordinate(call, place.into())).collect();
         if coordinates.iter().zip(0..).all(|(x, place)| *x == f64::from(place)) && axis.from == axis.to {
             continue;
         }
-        let taps = taps(call, &axis, &coordinates)?;
+        let taps = taps(low, call, &axis, &coordinates)?;
         let mut shape = vec![1; input.rank()];
         shape[at] = axis.to;
         let mut sum: Option<Value> = None;
@@ -141,7 +142,14 @@ impl Axis {
 }
 
 /// For each element of the result, elements of the input with their weights, equally many.
-fn taps(call: &Call<'_>, axis: &Axis, coordinates: &[f64]) -> Result<Vec<Vec<(i64, f64)>>, NodeError> {
+fn taps(
+    low: &Lowering<'_>,
+    call: &Call<'_>,
+    axis: &Axis,
+    coordinates: &[f64],
+) -> Result<Vec<Vec<(i64, f64)>>, NodeError> {
+    // Each tap is a place and a weight.
+    let pay = |count: usize| low.budget.spend(2 * u64::from(axis.to) * count as u64);
     let last = i64::from(axis.from) - 1;
     let mode = call.text("mode", "nearest");
     if mode == "nearest" {
@@ -152,6 +160,7 @@ fn taps(call: &Call<'_>, axis: &Axis, coordinates: &[f64]) -> Result<Vec<Vec<(i6
             "ceil" => x.ceil(),
             _ => (x - 0.5).ceil(),
         };
+        pay(1)?;
         return Ok(coordinates.iter().map(|x| vec![((nearest(*x) as i64).clamp(0, last), 1.0)]).collect());
     }
     let is_cubic = mode == "cubic";
@@ -167,6 +176,7 @@ fn taps(call: &Call<'_>, axis: &Axis, coordinates: &[f64]) -> Result<Vec<Vec<(i6
     if count > MAX_TAPS {
         return Err(NodeError::TooLarge { what: "taps of a resize", found: count as u64, limit: MAX_TAPS as u64 });
     }
+    pay(count)?;
     let weight = |distance: f64| {
         let x = (distance * shrink).abs();
         match (is_cubic, x) {

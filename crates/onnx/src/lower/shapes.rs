@@ -1,7 +1,7 @@
 //! The same elements under another shape or in another order of axes.
 
 use super::{
-    call::{Call, axes, axis, one},
+    call::{Call, axes, axis, dim, one},
     context::Lowering,
     fold,
     table::Results,
@@ -106,7 +106,7 @@ pub(super) fn depth_to_space(low: &mut Lowering<'_>, call: &Call<'_>) -> Results
         let apart = low.reshape(x, &[n, block, block, channels, h, w])?;
         low.transpose(&apart, &[0, 3, 4, 1, 5, 2])?
     };
-    one(low.reshape(&made, &[n, channels, h * block, w * block]))
+    one(low.reshape(&made, &[n, channels, dim(&[h, block])?, dim(&[w, block])?]))
 }
 
 /// Blocks of pixels become blocks of channels.
@@ -118,7 +118,7 @@ pub(super) fn space_to_depth(low: &mut Lowering<'_>, call: &Call<'_>) -> Results
     }
     let apart = low.reshape(x, &[n, c, h / block, block, w / block, block])?;
     let made = low.transpose(&apart, &[0, 3, 5, 1, 2, 4])?;
-    one(low.reshape(&made, &[n, c * block * block, h / block, w / block]))
+    one(low.reshape(&made, &[n, dim(&[c, block, block])?, h / block, w / block]))
 }
 
 fn image(call: &Call<'_>) -> Result<[u32; 4], NodeError> {

@@ -6,7 +6,7 @@ use shoal_graph::{Op, ValueId};
 
 use crate::{
     element::Element,
-    tensor::{Data, Tensor, elements},
+    tensor::{Data, Stored, Tensor, elements},
 };
 
 /// A value with its ONNX element type. Made values hold floats as f32 and everything else as i32.
@@ -48,6 +48,10 @@ impl Value {
     pub(crate) fn known(tensor: Tensor, origin: Origin) -> Self {
         let Tensor { element, shape, data } = tensor;
         Self { element, shape, kind: Kind::Known(Rc::new(Known { data, origin })) }
+    }
+
+    pub(crate) fn weight(name: &str, stored: &Stored) -> Self {
+        Self { element: stored.element(), shape: stored.shape().to_vec(), kind: Kind::Weight(Rc::from(name)) }
     }
 
     pub(crate) fn of(tensor: Tensor) -> Self {

@@ -4,7 +4,7 @@
 use shoal_graph::{Axis2d, Op, Window2d};
 
 use super::{
-    call::{Call, one},
+    call::{Call, dim, one},
     context::{Lowering, Made},
     geometry::{Geometry, numbers},
     table::Results,
@@ -131,7 +131,7 @@ impl Lowering<'_> {
         for at in 0..kernel {
             let part = self.slice(&padded, 2, at * axis.dilation, axis.stride as i32, windows)?;
             let part = self.transpose(&part, &[0, 2, 1, 3, 4])?;
-            let part = self.reshape(&part, &[n * windows, c, h, wide])?;
+            let part = self.reshape(&part, &[dim(&[n, windows])?, c, h, wide])?;
             let plane = self.slice(w, 2, at, 1, 1)?;
             let plane = self.reshape(&plane, &[o, per_group, kh, kw])?;
             let made = self.emit(Op::Conv2d { window, groups }, &[&part, &plane], x.element)?;

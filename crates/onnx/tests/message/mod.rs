@@ -31,8 +31,23 @@ pub(crate) fn model(graph: &[u8]) -> Vec<u8> {
 
 /// A node of a graph.
 pub(crate) fn node(op: &str, inputs: &[&str], output: &str) -> Vec<u8> {
+    field(1, &call(op, inputs, output))
+}
+
+/// A node with an attribute.
+pub(crate) fn calling(op: &str, inputs: &[&str], output: &str, attribute: &[u8]) -> Vec<u8> {
+    field(1, &[call(op, inputs, output), field(5, attribute)].concat())
+}
+
+fn call(op: &str, inputs: &[&str], output: &str) -> Vec<u8> {
     let inputs: Vec<u8> = inputs.iter().flat_map(|name| field(1, name.as_bytes())).collect();
-    field(1, &[inputs, field(2, output.as_bytes()), field(4, op.as_bytes())].concat())
+    [inputs, field(2, output.as_bytes()), field(4, op.as_bytes())].concat()
+}
+
+/// A tensor of a graph, of the element type that ONNX has under a number.
+pub(crate) fn initialiser(name: &str, element: u64, dims: &[u64], bytes: &[u8]) -> Vec<u8> {
+    let dims: Vec<u8> = dims.iter().flat_map(|dim| number(1, *dim)).collect();
+    field(5, &[dims, number(2, element), field(8, name.as_bytes()), field(9, bytes)].concat())
 }
 
 /// An input (field 11) or output (field 12) of a graph, of floats.
