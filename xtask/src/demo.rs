@@ -87,11 +87,8 @@ pub(crate) fn build_into<'a>(
     Ok(())
 }
 
-/// Builds the page unless an earlier phase has.
+/// Builds the page, which takes seconds where it is built: an old one would be of another version than the programs.
 pub(crate) fn page(workspace: &Workspace, tools: &Tools, runner: &mut dyn Runner) -> Result<()> {
-    if workspace.root.join("web/dist/index.html").is_file() {
-        return Ok(());
-    }
     web::all(workspace, &tools.web, &web::Build::default(), runner)
 }
 
