@@ -148,3 +148,31 @@ fn not_finite(name: &str) -> String {
 fn missing(name: &str, shard: u32, rows: usize) -> CliError {
     RowsError::Output { shard, reason: format!("no tensor {name} of {rows} rows") }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_is_not_finite_is_an_error_and_the_others_stay() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
+            let made = [("y".to_owned(), Tensor::f32([2, 2], vec![2.0, 4.0, 10.0, bad]))].into_iter().collect();
+            let kind = ColumnKind::Numbers { element_type: ElementType::F32, shape: Some(vec![2]) };
+            let results = Results {
+                columns: vec![Column { name: "y".to_owned(), kind }],
+                normalise: false,
+                softmax: false,
+                top: None,
+                labels: Vec::new(),
+                description: String::new(),
+            };
+            let rows = results.rows(0, &[5, 6], &made).unwrap();
+            assert_eq!(rows.iter().map(|row| row.row).collect::<Vec<_>>(), [5, 6]);
+            assert!(rows[0].values.is_ok(), "{bad}");
+            assert_eq!(
+                rows[1].values.as_ref().err().map(String::as_str),
+                (bad != f32::MAX).then_some("output y is not finite")
+            );
+        }
+    }
+}

@@ -54,7 +54,7 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers], accepts
             _ => unreachable!("it was matched"),
         };
         let loop_of = |at: usize| match &steps[at] {
-            Some(Step::Loop(fused)) => Some(fused),
+            Some(Step::Loop(group)) => Some(group),
             _ => None,
         };
         if !accepts(product(scores), &graph.nodes()[context], chain.and_then(loop_of)) {
@@ -62,7 +62,7 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers], accepts
         }
         let Some(Step::Node(scores)) = steps[scores].take() else { unreachable!("it was matched") };
         let chain = chain.and_then(|chain| steps[chain].take()).map(|step| match step {
-            Step::Loop(fused) => fused,
+            Step::Loop(group) => group,
             _ => unreachable!("it was matched"),
         });
         steps[softmax] = None;
@@ -96,13 +96,13 @@ fn matches(
     let mut value = softmax_node.inputs[0];
     let mut chain = None;
     let mut before = maker(value).filter(|_| is_inner(value))?;
-    if let Some(Step::Loop(fused)) = &steps[before] {
+    if let Some(Step::Loop(group)) = &steps[before] {
         chain = Some(before);
         // The operand that a product makes and nothing else reads.
-        (value, before) = fused.values().find_map(|operand| {
-            let maker = maker(operand).filter(|_| readers[operand.index()].are_within(fused))?;
+        (value, before) = group.values().find_map(|operand| {
+            let maker = maker(operand).filter(|_| readers[operand.index()].are_within(group))?;
             let is_product = matches!(node(maker)?.op, Op::MatMul { trans_a: false, .. });
-            (is_product && fused.is_chain(operand)).then_some((operand, maker))
+            (is_product && group.is_chain(operand)).then_some((operand, maker))
         })?;
     }
     let scores = node(before)?;

@@ -34,12 +34,12 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers]) -> Vec<
     let makers = fuse::makers(graph, &steps);
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     for at in 0..steps.len() {
-        let Some(Step::Loop(fused)) = &steps[at] else { continue };
+        let Some(Step::Loop(group)) = &steps[at] else { continue };
         let node_of = |value: ValueId| match &steps[makers[value.index()]?] {
             Some(Step::Node(node)) => Some(*node),
             _ => None,
         };
-        let Some(found) = matches(graph, fused, readers, node_of) else { continue };
+        let Some(found) = matches(graph, group, readers, node_of) else { continue };
         if let Some(conv) = makers[graph.nodes()[found.conv].output.index()] {
             steps[conv] = None;
             steps[at] = Some(Step::Convolution(found));
@@ -50,28 +50,28 @@ pub(super) fn find(graph: &Graph, steps: Vec<Step>, readers: &[Readers]) -> Vec<
 
 fn matches(
     graph: &Graph,
-    fused: &Loop,
+    group: &Loop,
     readers: &[Readers],
     node_of: impl Fn(ValueId) -> Option<usize>,
 ) -> Option<Convolution> {
-    look(fused.code.len());
-    let actions: Vec<Action> = fused.code.iter().map(|instruction| instruction.action).collect();
+    look(group.code.len());
+    let actions: Vec<Action> = group.code.iter().map(|instruction| instruction.action).collect();
     let with_relu = match actions[..] {
         [Action::Load, Action::Binary(Binary::Add)] => false,
         [Action::Load, Action::Binary(Binary::Add), Action::Unary(Unary::Relu)] => true,
         _ => return None,
     };
-    let mut made = fused.made();
+    let mut made = group.made();
     let (makes, None) = (made.next()?, made.next()) else { return None };
-    let [one, other] = [0, 1].map(|operand| fused.operands.get(operand).map(|operand| operand.value));
+    let [one, other] = [0, 1].map(|operand| group.operands.get(operand).map(|operand| operand.value));
     let pairs = [(one?, other?), (other?, one?)];
     pairs.into_iter().find_map(|(image, bias)| {
         let conv = node_of(image)?;
         let channels = graph.value_type(image).shape.get(1)?;
         let is_conv = matches!(graph.nodes()[conv].op, Op::Conv2d { .. });
         let is_bias = graph.value_type(bias).shape == [*channels, 1, 1];
-        let is_inner = readers[image.index()].are_within(fused) && readers[image.index()].is_one_node();
-        (is_conv && is_bias && is_inner && fused.is_chain(image)).then_some(Convolution {
+        let is_inner = readers[image.index()].are_within(group) && readers[image.index()].is_one_node();
+        (is_conv && is_bias && is_inner && group.is_chain(image)).then_some(Convolution {
             conv,
             bias,
             with_relu,

@@ -38,7 +38,7 @@ impl Step {
                 let node = &graph.nodes()[*index];
                 node.inputs.iter().copied().chain([node.output]).for_each(f);
             }
-            Step::Loop(fused) => fused.values().for_each(f),
+            Step::Loop(group) => group.values().for_each(f),
             Step::Attention(attention) => attention.values(graph).for_each(f),
             Step::Convolution(convolution) => convolution.values(graph).for_each(f),
         }
@@ -61,8 +61,8 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    fn hold(self, fused: &Loop) -> bool {
-        fused.operands.len() + fused.results.len() <= self.values
+    fn hold(self, group: &Loop) -> bool {
+        group.operands.len() + group.results.len() <= self.values
     }
 }
 
@@ -179,9 +179,9 @@ fn fuse(graph: &Graph, readers: &[Readers], limits: Limits, nodes: &[usize], ste
         readers.is_output || readers.nodes.iter().any(|reader| nodes.binary_search(reader).is_err())
     };
     let outputs: Vec<ValueId> = nodes.iter().map(|node| graph.nodes()[*node].output).filter(is_read_outside).collect();
-    let fused = planner::plan(graph, nodes, &outputs);
-    if limits.hold(&fused) || nodes.len() == 1 {
-        steps.push(Step::Loop(fused));
+    let group = planner::plan(graph, nodes, &outputs);
+    if limits.hold(&group) || nodes.len() == 1 {
+        steps.push(Step::Loop(group));
         return;
     }
     let (first, second) = nodes.split_at(nodes.len() / 2);
@@ -204,7 +204,7 @@ pub(super) fn makers(graph: &Graph, steps: &[Step]) -> Vec<Option<usize>> {
     for (at, step) in steps.iter().enumerate() {
         match step {
             Step::Node(index) => makers[graph.nodes()[*index].output.index()] = Some(at),
-            Step::Loop(fused) => fused.made().for_each(|value| makers[value.index()] = Some(at)),
+            Step::Loop(group) => group.made().for_each(|value| makers[value.index()] = Some(at)),
             Step::Attention(_) | Step::Convolution(_) => {}
         }
     }
@@ -225,10 +225,10 @@ impl Readers {
     }
 
     /// Whether nothing but a loop does.
-    pub(super) fn are_within(&self, fused: &Loop) -> bool {
+    pub(super) fn are_within(&self, group: &Loop) -> bool {
         let within = |node: &usize| {
             look(1);
-            fused.contains(*node)
+            group.contains(*node)
         };
         !self.is_output && self.nodes.iter().all(within)
     }

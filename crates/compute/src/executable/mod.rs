@@ -107,7 +107,7 @@ impl Executable {
                     };
                     values[node.output.index()] = Some(made);
                 }
-                Step::Loop(fused) => fused.run(&mut values, &mut self.buffers),
+                Step::Loop(group) => group.run(&mut values, &mut self.buffers),
                 Step::Attention(attention) => attention.run(&self.graph, &mut values, &mut self.buffers),
                 Step::Convolution(convolution) => convolution.run(&self.graph, &mut values, &mut self.buffers),
             }

@@ -33,8 +33,8 @@ fn values_that_all_live_at_once_are_planned_within_the_fixed_bytes() {
     b.output("sum", sum);
     let executable = Executable::new(b.finish().unwrap());
     for step in &executable.steps {
-        let super::fuse::Step::Loop(fused) = step else { continue };
-        let bytes = (fused.registers.len() * super::loops::BLOCK * 4) as u64;
+        let super::fuse::Step::Loop(group) = step else { continue };
+        let bytes = (group.registers.len() * super::loops::BLOCK * 4) as u64;
         assert!(bytes <= super::FIXED_BYTES, "{bytes} bytes of registers");
     }
 }
